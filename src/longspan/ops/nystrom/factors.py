@@ -1,0 +1,102 @@
+"""The three matrices whose product stands for the N x N attention map, never multiplied out unless asked."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from longspan.ops.nystrom.landmarks import run_index
+from longspan.ops.nystrom.pinv import iterative_inverse
+
+
+class NystromFactors(NamedTuple):
+    """Nyström attention of one layer as ``kernel_1 @ inverse @ kernel_3`` (arXiv 2102.03902, equation 13).
+
+    O(N m) numbers instead of N²; the convolution is not part of them. Rows of padding queries and columns of padding
+    keys are 0. For a document of at most m tokens the product is its exact softmax attention: ``inverse`` is then the
+    identity and ``kernel_3`` says which token each landmark is.
+
+    Attributes:
+        kernel_1: (B, H, N, m), ``softmax(Q landmarks(K)ᵀ)``.
+        inverse: (B, H, m, m), the iterative inverse of ``softmax(landmarks(Q) landmarks(K)ᵀ)``, at least float32.
+        kernel_3: (B, H, m, N), ``softmax(landmarks(Q) Kᵀ)``.
+    """
+
+    kernel_1: Tensor
+    inverse: Tensor
+    kernel_3: Tensor
+
+    def rows(self, queries: Tensor | list[int]) -> Tensor:
+        """Attention of some queries over all keys, (B, H, len(queries), N), in O(N) each: ``rows([0])`` for ``[CLS]``.
+
+        Nyström attention approximates probabilities: entries may be slightly negative.
+        """
+        index = torch.as_tensor(queries, dtype=torch.int64, device=self.kernel_1.device)
+        return self._product(self.kernel_1.index_select(2, index))
+
+    def to_dense(self) -> Tensor:
+        """The whole map, (B, H, N, N): N² numbers a head."""
+        return self._product(self.kernel_1)
+
+    def _product(self, kernel_1: Tensor) -> Tensor:
+        wide = self.inverse.dtype
+        return (kernel_1.to(wide) @ self.inverse @ self.kernel_3.to(wide)).to(kernel_1.dtype)
+
+
+def attention_factors(
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor | None,
+    num_landmarks: int,
+    scale: float,
+    *,
+    query_landmarks: Tensor | None = None,
+    key_landmarks: Tensor | None = None,
+    inverse_iterations: int = 6,
+    exact_inverse_scale: bool = False,
+) -> NystromFactors:
+    """The factors of a batch that holds one document a row, by plain differentiable matrix products.
+
+    Shapes and meanings as in :func:`longspan.ops.nystrom_attention`; ``mask`` is (B, N) bool or None.
+    """
+    batch, length = query.shape[:2]
+    if mask is None:
+        mask = torch.ones(batch, length, dtype=torch.bool, device=query.device)
+    run = run_index(batch, length, mask, num_landmarks, query.device)
+    member = run[:, None, :] == torch.arange(num_landmarks, device=query.device)[:, None]  # (B, m, N)
+    count = member.sum(-1)
+    short = (mask.sum(1) <= num_landmarks)[:, None, None, None]
+
+    wide = torch.promote_types(query.dtype, torch.float32)
+    average = member.to(wide) / count.clamp(min=1).unsqueeze(-1)
+    if query_landmarks is None:
+        query_landmarks = _means(average, query)
+    exact_landmarks = _means(average, key)
+    key_landmarks = exact_landmarks if key_landmarks is None else torch.where(short, exact_landmarks, key_landmarks)
+
+    filled = (count > 0)[:, None, None, :]
+    visible = mask[:, None, None, :]
+    kernel_1 = _softmax(query, key_landmarks, filled, scale).masked_fill(~mask[:, None, :, None], 0)
+    kernel_2 = _softmax(query_landmarks, key_landmarks, filled, scale)
+    kernel_3 = _softmax(query_landmarks, key, visible, scale)
+
+    identity = torch.eye(num_landmarks, dtype=wide, device=query.device)
+    kernel_2 = torch.where(short, identity, kernel_2.to(wide))
+    inverse = torch.where(short, identity, iterative_inverse(kernel_2, inverse_iterations, exact_inverse_scale))
+    kernel_3 = torch.where(short, member[:, None].to(kernel_3.dtype), kernel_3)
+    return NystromFactors(kernel_1, inverse, kernel_3)
+
+
+def _means(average: Tensor, x: Tensor) -> Tensor:
+    return torch.einsum("bmn,bnhd->bmhd", average, x.to(average.dtype)).to(x.dtype)
+
+
+def _softmax(query: Tensor, key: Tensor, visible: Tensor, scale: float) -> Tensor:
+    """Probabilities (B, H, M, N) of (B, M, H, D) and (B, N, H, D); a row without a visible key is 0."""
+    scores = torch.einsum("bmhd,bnhd->bhmn", query, key) * scale
+    scores = scores.masked_fill(~visible, float("-inf"))
+    nothing = ~visible.any(-1, keepdim=True)
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    return scores.masked_fill(nothing, 0).softmax(-1, dtype=wide).masked_fill(nothing, 0).to(scores.dtype)
