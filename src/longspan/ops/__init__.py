@@ -1,0 +1,17 @@
+"""Functions on tensors; torch only."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .nystrom import nystrom_attention
+    from .window import GlobalProjections, sliding_window_attention
+
+__all__ = ["GlobalProjections", "nystrom_attention", "sliding_window_attention"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(".nystrom" if name == "nystrom_attention" else ".window", __name__), name)

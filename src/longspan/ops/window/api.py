@@ -1,0 +1,187 @@
+"""The window operation's public face: checks its arguments and chooses the backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, overload
+
+import torch
+from torch import Tensor
+
+from . import reference, sdpa
+from .layout import GlobalProjections
+
+_FUNCTIONS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    "reference": reference.window_attention,
+    "sdpa": sdpa.window_attention,
+}
+BACKENDS = tuple(_FUNCTIONS)
+
+
+@overload
+def sliding_window_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    window_size: tuple[int, int],
+    *,
+    segment_ids: Tensor | None = ...,
+    global_mask: Tensor | None = ...,
+    global_projections: GlobalProjections | None = ...,
+    dilation: int | Sequence[int] = ...,
+    dropout_p: float = ...,
+    scale: float | None = ...,
+    return_lse: Literal[False] = ...,
+    backend: str = ...,
+) -> Tensor: ...
+@overload
+def sliding_window_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    window_size: tuple[int, int],
+    *,
+    segment_ids: Tensor | None = ...,
+    global_mask: Tensor | None = ...,
+    global_projections: GlobalProjections | None = ...,
+    dilation: int | Sequence[int] = ...,
+    dropout_p: float = ...,
+    scale: float | None = ...,
+    return_lse: Literal[True],
+    backend: str = ...,
+) -> tuple[Tensor, Tensor]: ...
+def sliding_window_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    window_size: tuple[int, int],
+    *,
+    segment_ids: Tensor | None = None,
+    global_mask: Tensor | None = None,
+    global_projections: GlobalProjections | None = None,
+    dilation: int | Sequence[int] = 1,
+    dropout_p: float = 0.0,
+    scale: float | None = None,
+    return_lse: bool = False,
+    backend: str = "sdpa",
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Sliding-window attention with global tokens (Beltagy et al., Longformer, arXiv 2004.05150, section 3.1).
+
+    Query i sees key j of its own segment when ``-left * s <= j - i <= right * s`` and ``j - i`` is a multiple of the
+    dilation s, both ends included, and every global token of its segment, all in one softmax. A global token sees its
+    whole segment, through ``global_projections`` where given, else through ``query``, ``key``, ``value``.
+
+    Args:
+        query, key, value: (B, N, H, D), one floating dtype.
+        window_size: ``(left, right)`` in tokens, each >= 0; ``(left, 0)`` is causal (but for global tokens).
+        segment_ids: (B, N) integers; tokens see each other only when their ids are equal; a negative id is padding.
+            None: each row is one segment without padding.
+        global_mask: (B, N) bool or 0/1 integers; True marks a global token; one on padding is ignored.
+        global_projections: the second projections of global tokens. Their keys and values are never computed at full
+            length when folding them into the queries is cheaper. The gradient of their key bias is zero: the bias
+            adds the same to every score of a row.
+        dilation: one step for all heads or one per head, each >= 1.
+        dropout_p: probability of dropping an attention probability, 0 <= p < 1. Drawn from torch's default generator.
+        scale: factor on the scores, by default ``D ** -0.5``.
+        return_lse: also return the log-sum-exp of each row's scores. It is not differentiable.
+        backend: ``"sdpa"`` (fused, linear in N) or ``"reference"`` (dense, the oracle).
+
+    Returns:
+        Context (B, N, H, D), exactly 0 at padding; with ``return_lse`` also (B, H, N) in float32 (float64 for
+        float64), -inf at padding.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was given and what is possible.
+    """
+    _check_tensors(query, key, value)
+    left, right = _check_window(window_size)
+    steps = _check_dilation(dilation, query.shape[2])
+    _check_rows("segment_ids", segment_ids, query, floating=False)
+    _check_rows("global_mask", global_mask, query, floating=False)
+    if global_projections is not None:
+        _check_projections(global_projections, query)
+    if not 0.0 <= dropout_p < 1.0:
+        raise ValueError(f"dropout_p must be in [0, 1), got {dropout_p}")
+    if scale is None:
+        scale = query.shape[-1] ** -0.5
+    context, lse = _backend(backend)(
+        query,
+        key,
+        value,
+        left,
+        right,
+        steps,
+        segment_ids,
+        global_mask,
+        global_projections,
+        float(scale),
+        float(dropout_p),
+    )
+    if not return_lse:
+        return context
+    lse = lse.detach().transpose(1, 2)
+    if segment_ids is not None:
+        lse = lse.masked_fill((segment_ids < 0)[:, None], float("-inf"))
+    return context, lse
+
+
+def _backend(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    if name not in _FUNCTIONS:
+        raise ValueError(f"backend must be one of {', '.join(map(repr, BACKENDS))}, got {name!r}")
+    return _FUNCTIONS[name]
+
+
+def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> None:
+    if query.dim() != 4:
+        raise ValueError(f"query must have the shape (batch, tokens, heads, head size), got {tuple(query.shape)}")
+    if not query.is_floating_point():
+        raise TypeError(f"query must be of a floating dtype, got {query.dtype}")
+    for name, x in (("key", key), ("value", value)):
+        if x.shape != query.shape:
+            raise ValueError(f"{name} must have the shape of query, {tuple(query.shape)}, got {tuple(x.shape)}")
+        if x.dtype != query.dtype:
+            raise TypeError(f"{name} must have the dtype of query, {query.dtype}, got {x.dtype}")
+
+
+def _check_window(window_size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        left, right = window_size
+    except (TypeError, ValueError):
+        raise ValueError(f"window_size must be a pair (left, right) of integers, got {window_size!r}") from None
+    if any(not isinstance(x, int) or isinstance(x, bool) or x < 0 for x in (left, right)):
+        raise ValueError(f"window_size must be a pair of integers >= 0, got {window_size!r}")
+    return left, right
+
+
+def _check_dilation(dilation: int | Sequence[int], heads: int) -> list[int]:
+    steps = [dilation] * heads if isinstance(dilation, int) else list(dilation)
+    if len(steps) != heads:
+        raise ValueError(f"dilation must be one integer or one per head ({heads}), got {len(steps)} of them")
+    if any(not isinstance(x, int) or isinstance(x, bool) or x < 1 for x in steps):
+        raise ValueError(f"dilation must be integers >= 1, got {dilation!r}")
+    return steps
+
+
+def _check_rows(name: str, x: Tensor | None, query: Tensor, floating: bool) -> None:
+    if x is None:
+        return
+    if x.shape != query.shape[:2]:
+        raise ValueError(f"{name} must have the shape (batch, tokens) = {tuple(query.shape[:2])}, got {tuple(x.shape)}")
+    if not floating and (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"{name} must be of an integer or bool dtype, got {x.dtype}")
+
+
+def _check_projections(projections: GlobalProjections, query: Tensor) -> None:
+    batch, length, heads, size = query.shape
+    hidden = projections.hidden_states
+    if hidden.dim() != 3 or hidden.shape[:2] != query.shape[:2]:
+        raise ValueError(
+            f"global_projections.hidden_states must have the shape ({batch}, {length}, hidden size), "
+            f"got {tuple(hidden.shape)}"
+        )
+    for part in ("query", "key", "value"):
+        for kind, shape in (("weight", (heads * size, hidden.shape[-1])), ("bias", (heads * size,))):
+            name = f"{part}_{kind}"
+            x = getattr(projections, name)
+            if not torch.jit.is_tracing() and tuple(x.shape) != shape:
+                raise ValueError(f"global_projections.{name} must have the shape {shape}, got {tuple(x.shape)}")

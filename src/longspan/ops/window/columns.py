@@ -1,0 +1,72 @@
+"""Global columns: every token of a document also sees the document's global tokens, in the same softmax.
+
+The window part and this part are two fused calls; their results are merged by log-sum-exp, in place. Shapes: T tokens
+of the flat row, H heads, D head size.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..fused import attend, attend_backward
+from .layout import Document, as_heads
+
+
+def merge_columns(
+    context: Tensor,
+    lse: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    documents: list[Document],
+    scale: float,
+) -> None:
+    """Merge the global columns into ``context`` (T, H, D) and ``lse`` (T, H), which hold the window part."""
+    for document in documents:
+        rows, columns = document.rows, document.global_rows
+        out, out_lse = attend(as_heads(query[rows]), as_heads(key[columns]), as_heads(value[columns]), None, scale)
+        out, out_lse = out[0].transpose(0, 1), out_lse[0].transpose(0, 1)
+        here, here_lse = context[rows], lse[rows]
+        weight = torch.sigmoid(out_lse - here_lse)
+        merged_lse = here_lse + F.softplus(out_lse - here_lse)
+        # (1 - w) * here + w * out, without a third tensor of that size
+        weight = weight.unsqueeze(-1).to(here.dtype)
+        here = here.mul_(1 - weight).addcmul_(out, weight)
+        if not isinstance(rows, slice):
+            context[rows] = here
+        lse[rows] = merged_lse
+
+
+def columns_backward(
+    grad: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    context: Tensor,
+    lse: Tensor,
+    documents: list[Document],
+    scale: float,
+    grads: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    """Add the gradients through the global columns to ``grads`` = (query, key, value), each (T, H, D).
+
+    ``lse`` is +inf for rows that are not computed as local queries.
+    """
+    grad_query, grad_key, grad_value = grads
+    for document in documents:
+        rows, columns = document.rows, document.global_rows
+        d_query, d_key, d_value = attend_backward(
+            as_heads(grad[rows]),
+            as_heads(query[rows]),
+            as_heads(key[columns]),
+            as_heads(value[columns]),
+            as_heads(context[rows]),
+            lse[rows].transpose(0, 1).unsqueeze(0),
+            None,
+            scale,
+        )
+        grad_query[rows] += d_query[0].transpose(0, 1)
+        grad_key[columns] += d_key[0].transpose(0, 1)
+        grad_value[columns] += d_value[0].transpose(0, 1)

@@ -1,0 +1,136 @@
+"""What every backend of the window operation shares: which token is what, in one flat row of all tokens.
+
+A batch (B, N) is read as one row of T = B * N tokens; the id of a token says which document of which row it belongs
+to, so padding, packed documents and row ends are one and the same condition: equal ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GlobalProjections:
+    """The second set of projections, through which global tokens see their segment (Longformer, section 3.1).
+
+    Attributes:
+        hidden_states: (B, N, d), the input of the projections.
+        query_weight, key_weight, value_weight: (H * D, d), as ``torch.nn.Linear`` keeps them.
+        query_bias, key_bias, value_bias: (H * D,).
+    """
+
+    hidden_states: Tensor
+    query_weight: Tensor
+    query_bias: Tensor
+    key_weight: Tensor
+    key_bias: Tensor
+    value_weight: Tensor
+    value_bias: Tensor
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The seven tensors in the order of the fields."""
+        return (
+            self.hidden_states,
+            self.query_weight,
+            self.query_bias,
+            self.key_weight,
+            self.key_bias,
+            self.value_weight,
+            self.value_bias,
+        )
+
+
+@dataclass(frozen=True)
+class Document:
+    """Token positions of one document that has global tokens, in the flat row.
+
+    Attributes:
+        rows: its valid tokens: a slice where they are consecutive, else int64 positions.
+        global_rows: int64 positions (G,) of its global tokens.
+    """
+
+    rows: slice | Tensor
+    global_rows: Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Roles of the T tokens of a flat row.
+
+    Attributes:
+        ids: (T,) int64, the document of each token; -1 is padding.
+        is_global: (T,) bool, or None when there is no global token.
+        local: (T,) bool, valid and not global: the queries of the window part.
+    """
+
+    ids: Tensor
+    is_global: Tensor | None
+    local: Tensor
+
+    @property
+    def key_ids(self) -> Tensor:
+        """Ids for the window's keys: a global key is seen as a global column, not through the window."""
+        return self.ids if self.is_global is None else self.ids.masked_fill(self.is_global, -2)
+
+    @property
+    def query_ids(self) -> Tensor:
+        """Ids for the window's queries: rows of global tokens are computed apart."""
+        return self.ids if self.is_global is None else self.ids.masked_fill(self.is_global, -1)
+
+    def documents(self) -> list[Document]:
+        """The documents that have at least one global token, in order of their ids."""
+        if self.is_global is None:
+            return []
+        ids, order = torch.sort(self.ids, stable=True)
+        _, counts = torch.unique_consecutive(ids, return_counts=True)
+        found = []
+        for positions in order.split(counts.tolist()):
+            flags = self.is_global[positions]
+            if not flags.any():  # padding is never global, so its run drops out here as well
+                continue
+            first, last = int(positions[0]), int(positions[-1])
+            consecutive = last - first + 1 == len(positions)
+            found.append(Document(slice(first, last + 1) if consecutive else positions, positions[flags]))
+        return found
+
+
+def read_tokens(
+    batch: int, length: int, segment_ids: Tensor | None, global_mask: Tensor | None, device: torch.device
+) -> Tokens:
+    """Roles of all tokens from ``segment_ids`` (B, N) and ``global_mask`` (B, N), either of them optional."""
+    rows = torch.arange(batch, device=device).unsqueeze(1)
+    if segment_ids is None:
+        ids = rows.expand(batch, length).reshape(-1)
+    else:
+        segment_ids = segment_ids.to(torch.int64)
+        span = int(segment_ids.max()) + 1 if segment_ids.numel() else 1
+        ids = torch.where(segment_ids < 0, -1, segment_ids + rows * max(span, 1)).reshape(-1)
+    valid = ids >= 0
+    is_global = None
+    if global_mask is not None:
+        is_global = global_mask.reshape(-1).to(torch.bool) & valid
+        if not is_global.any():
+            is_global = None
+    return Tokens(ids, is_global, valid if is_global is None else valid & ~is_global)
+
+
+def dilated_order(batch: int, length: int, dilation: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Regrouping of positions that turns a dilated window into a plain one.
+
+    Returns:
+        ``order`` (T,): the flat row with each row's positions sorted by position mod ``dilation``;
+        ``residue`` (T,): position mod ``dilation`` of each token of the original row.
+    """
+    positions = torch.arange(length, device=device)
+    residue = positions % dilation
+    order = torch.argsort(residue, stable=True)
+    rows = torch.arange(batch, device=device).unsqueeze(1) * length
+    return (rows + order).reshape(-1), residue.repeat(batch)
+
+
+def as_heads(x: Tensor) -> Tensor:
+    """(n, H, D) as (1, H, n, D)."""
+    return x.transpose(0, 1).unsqueeze(0)
