@@ -1,0 +1,1 @@
+"""A checkpoint applied to documents: read text, tag it, show what was found."""

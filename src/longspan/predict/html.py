@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import pairwise
 
 from longspan.tasks.passages import Passage
 
@@ -116,7 +117,7 @@ def _marked(text: str, passages: Sequence[Passage], number: int, categories: Seq
     out = []
     covering: list[int] = []
     following = 0
-    for begin, end in zip(borders, borders[1:], strict=False):
+    for begin, end in pairwise(borders):
         covering = [i for i in covering if passages[i].end > begin]
         while following < len(passages) and passages[following].start == begin:
             covering.append(following)

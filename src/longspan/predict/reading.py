@@ -38,7 +38,7 @@ def read_text(source: str | Path, encoding: str | None = None) -> str:
         encoding: name of the encoding, as Python knows it. None: what the byte-order mark says, else UTF-8.
 
     Raises:
-        UnreadableTextError: the bytes are not text in this encoding. The message names the file, the byte and its offset.
+        UnreadableTextError: the bytes are no text in this encoding. The message names the file, the byte and its place.
         OSError: the file cannot be opened.
         LookupError: there is no such encoding.
     """

@@ -1,0 +1,110 @@
+"""What the commands share: where they print, the table of passages, how a model is loaded."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from longspan.predict.tag import Tagger
+    from longspan.tasks.passages import Passage
+
+EXIT_UNREADABLE = 1
+EXIT_USAGE = 2  # what typer itself uses
+
+
+def out() -> Console:
+    """Return the console of standard output, made anew so that redirection is seen."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
+    return console
+
+
+def err() -> Console:
+    """Return the console of standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+def fail(message: str, code: int = EXIT_UNREADABLE) -> NoReturn:
+    """Print an error and end the command."""
+    complain(message)
+    raise typer.Exit(code)
+
+
+def complain(message: str) -> None:
+    """Print an error and go on."""
+    err().print(Text.assemble(("longspan: ", "bold red"), printable(message)), soft_wrap=True)
+
+
+def load_tagger(model: str | None) -> Tagger:
+    """Load the model, with transformers' own progress bars off; an unusable one ends the command."""
+    from safetensors import SafetensorError
+    from transformers.utils import logging as transformers_logging
+
+    from longspan.predict.tag import Tagger
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("longspan").setLevel(logging.WARNING)
+    try:
+        return Tagger.from_pretrained(model)
+    except (OSError, ValueError, SafetensorError) as error:
+        fail(f"cannot load the model{'' if model is None else f' {model}'}: {error}")
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Progress]:
+    """Show a bar over ``total`` documents on standard error while the block runs; nothing where it is no terminal."""
+    console = err()
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        # Rich would otherwise send what is printed to standard output to standard error while the bar stands.
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with bar:
+        bar.add_task("", total=total)
+        yield bar
+
+
+@contextmanager
+def above(bar: Progress) -> Iterator[None]:
+    """Take the bar away while the block prints."""
+    bar.stop()
+    yield
+    bar.start()
+
+
+def passage_table(text: str, passages: Sequence[Passage], title: str, width: int = 160) -> Table:
+    """Return a table of passages; each is shown on at most ``width`` characters."""
+    table = Table(title=printable(title), title_justify="left", title_style="bold", header_style="dim", expand=False)
+    table.add_column("Category", no_wrap=True)
+    table.add_column("Passage", ratio=1, overflow="fold")
+    table.add_column("Confidence", justify="right")
+    table.add_column("Characters", justify="right", no_wrap=True)
+    for p in passages:
+        words = printable(" ".join(text[p.start : p.end].split()))
+        shown = words if len(words) <= width else words[: width - 1] + "…"
+        table.add_row(Text(p.category, style="cyan"), Text(shown), f"{p.score:.0%}", f"{p.start}-{p.end}")
+    return table
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without control characters and lone surrogates, which could steer or break a terminal."""
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") and c != "\n" else c for c in text)

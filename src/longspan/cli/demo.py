@@ -1,0 +1,5 @@
+"""`longspan demo`: read the contract that ships with the package."""
+
+
+def demo() -> None:
+    """."""

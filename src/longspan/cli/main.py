@@ -1,0 +1,49 @@
+"""The command `longspan`."""
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from longspan import __version__
+from longspan.cli.demo import demo
+from longspan.cli.info import info
+from longspan.cli.tag import tag
+
+app = typer.Typer(
+    name="longspan",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"longspan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _longspan(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Longformer and Nyströmformer for long documents."""
+
+
+app.command()(tag)
+app.command()(demo)
+app.command()(info)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale that lacks a character is no reason to fail
+    app()

@@ -1,0 +1,90 @@
+"""The commands and flags that there are: a new one is a decision, made here too."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import transformers
+import typer
+from typer.testing import CliRunner
+
+import longspan
+from longspan.cli.main import app
+
+FLAGS = {
+    "longspan": {"--version", "--help", "-h"},
+    "longspan tag": {"FILE", "--model", "--json", "--html", "--min-score", "--encoding", "--help", "-h"},
+    "longspan demo": {"--html", "--help", "-h"},
+    "longspan info": {"--json", "--help", "-h"},
+}
+
+
+def all_flags():
+    group = typer.main.get_command(app)
+    flags = {}
+    for name, command in {"longspan": group, **{f"longspan {n}": c for n, c in group.commands.items()}}.items():
+        context = command.make_context(name, [], resilient_parsing=True)
+        flags[name] = set()
+        for parameter in command.get_params(context):
+            names = [*parameter.opts, *parameter.secondary_opts]
+            flags[name] |= {parameter.metavar} if parameter.param_type_name == "argument" else set(names)
+    return flags
+
+
+def test_commands_and_flags_are_these():
+    assert all_flags() == FLAGS
+
+
+@pytest.mark.parametrize("command", sorted(FLAGS))
+def test_help_explains_every_flag(command):
+    result = CliRunner().invoke(app, [*command.split()[1:], "--help"])
+    assert result.exit_code == 0
+    for flag in FLAGS[command]:
+        assert flag in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_help_names_the_exit_codes():
+    text = CliRunner().invoke(app, ["tag", "--help"]).stdout
+    assert "Exit codes: 0 fine; 1 " in text and "2 wrong usage" in text
+
+
+def test_no_command_prints_the_help():
+    result = CliRunner().invoke(app, [])
+    assert "Usage: longspan" in result.stdout + result.stderr
+
+
+def test_help_does_not_load_torch():
+    code = (
+        "import sys\nfrom longspan.cli.main import main\nsys.argv = ['longspan', 'tag', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n"
+        "    assert end.code == 0\n    assert not {'torch', 'transformers'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_version():
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"longspan {longspan.__version__}\n"
+
+
+def test_info_as_json():
+    facts = json.loads(CliRunner().invoke(app, ["info", "--json"]).stdout)
+    assert facts["longspan"] == longspan.__version__
+    assert facts["torch"] == torch.__version__
+    assert facts["transformers"] == transformers.__version__
+    assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert facts["devices"][0] == "cpu"
+    assert facts["threads"] == torch.get_num_threads()
+    assert {"eager", "sdpa"} <= set(facts["attention backends"])
+    assert isinstance(facts["bfloat16 in hardware"], bool)
+
+
+def test_info_for_people_holds_every_fact():
+    facts = json.loads(CliRunner().invoke(app, ["info", "--json"]).stdout)
+    shown = CliRunner().invoke(app, ["info"]).stdout
+    for name in facts:
+        assert name in shown
+    assert torch.__version__ in shown
