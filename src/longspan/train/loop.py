@@ -1,0 +1,172 @@
+"""The training loop: crops in, weights and their moving average out; stops and resumes anywhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from longspan.train.crops import CropSampler
+from longspan.train.muon import build_optimizers
+
+logger = logging.getLogger("longspan.train")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast.
+
+    steps: optimizer steps at most. minutes: wall-clock minutes at most, over all resumed parts; the learning rate has
+    decayed to zero when either is reached. warmup: share of the run with a rising rate. average: decay of the moving
+    average of the weights, per step. positive: weight of a positive label in the loss. save_every: seconds between
+    checkpoints.
+    """
+
+    steps: int = 6000
+    minutes: float = math.inf
+    lr_matrix: float = 2e-3
+    lr_embedding: float = 1e-3
+    lr_other: float = 2e-3
+    weight_decay: float = 0.1
+    warmup: float = 0.03
+    average: float = 0.995
+    positive: float = 3.0
+    clip: float = 1.0
+    save_every: float = 120.0
+    seed: int = 0
+
+
+def learning_rate(progress: float, warmup: float) -> float:
+    """Factor of the learning rates: linear up to 1 at `warmup`, then linear down to 0 at the end."""
+    if progress < warmup:
+        return progress / warmup
+    return max(0.0, (1 - progress) / (1 - warmup))
+
+
+class Trainer:
+    """Trains `model` on crops of `sampler`; `column_weights` (C,) weighs the labels in the loss."""
+
+    def __init__(
+        self, model: nn.Module, sampler: CropSampler, schedule: Schedule, column_weights: Tensor, folder: Path
+    ) -> None:
+        self.model, self.sampler, self.schedule, self.folder = model, sampler, schedule, folder
+        self.column_weights = column_weights
+        self.optimizers = build_optimizers(
+            model,
+            lr_matrix=schedule.lr_matrix,
+            lr_embedding=schedule.lr_embedding,
+            lr_other=schedule.lr_other,
+            weight_decay=schedule.weight_decay,
+        )
+        self._base = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
+        self._trained = {id(p) for o in self.optimizers for group in o.param_groups for p in group["params"]}
+        self.averaged = {n: p.detach().clone() for n, p in model.named_parameters()}
+        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def progress(self) -> float:
+        return max(self.step / self.schedule.steps, self.seconds / 60 / self.schedule.minutes)
+
+    def run(self, until: int | None = None) -> None:
+        """Train to the end of the schedule, or to step `until`; resumes from a checkpoint in the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self.load()
+        self.model.train()
+        saved = time.monotonic()
+        while self.progress < 1 and (until is None or self.step < until):
+            began, cpu = time.monotonic(), time.process_time()
+            loss = self.train_step()
+            self.seconds += time.monotonic() - began
+            self.cpu_seconds += time.process_time() - cpu
+            if self.step % 50 == 0:
+                self._log(loss)
+            if time.monotonic() - saved > self.schedule.save_every:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def train_step(self) -> float:
+        """One optimizer step; returns the loss."""
+        # Dropout must not depend on where a run was interrupted.
+        torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)
+        ids, labels, valid = (torch.from_numpy(a) for a in self.sampler.draw(self.step))
+        period = self.model.config.position_period
+        shift = int(torch.randint(period, ()))
+        positions = (2 + (shift + torch.arange(ids.shape[1])) % period).expand_as(ids)
+        factor = learning_rate(self.progress, self.schedule.warmup)
+        for optimizer, base in zip(self.optimizers, self._base, strict=True):
+            for group, lr in zip(optimizer.param_groups, base, strict=True):
+                group["lr"] = lr * factor
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = self.model(input_ids=ids, attention_mask=valid.long(), position_ids=positions).logits
+        losses = nn.functional.binary_cross_entropy_with_logits(
+            logits.float(), labels, pos_weight=torch.tensor(self.schedule.positive), reduction="none"
+        )
+        loss = (losses * self.column_weights * valid[..., None]).sum() / valid.sum()
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], self.schedule.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.model.zero_grad(set_to_none=True)
+        self.step += 1
+        self._average()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # Early on a plain mean: the first weights should not linger in the average.
+        decay = min(self.schedule.average, self.step / (self.step + 10))
+        for name, p in self.model.named_parameters():
+            if id(p) in self._trained:
+                self.averaged[name].lerp_(p, 1 - decay)
+
+    def save(self) -> None:
+        """Write the checkpoint; a crash leaves the old one whole."""
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "model": self.model.state_dict(),
+            "averaged": self.averaged,
+            "optimizers": [o.state_dict() for o in self.optimizers],
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.checkpoint)
+
+    def load(self) -> None:
+        """Go on where the checkpoint stopped."""
+        state = torch.load(self.checkpoint, weights_only=True)
+        self.step, self.seconds, self.cpu_seconds = state["step"], state["seconds"], state["cpu_seconds"]
+        self.model.load_state_dict(state["model"])
+        self.averaged = state["averaged"]
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        logger.info("resumed at step %d", self.step)
+
+    def use_average(self) -> None:
+        """Put the averaged weights into the model."""
+        self.model.load_state_dict(self.averaged, strict=False)
+
+    def _log(self, loss: float) -> None:
+        logger.info("step %d, %.1f %%, %.1f min, loss %.4f", self.step, 100 * self.progress, self.seconds / 60, loss)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 1), "loss": round(loss, 5)}) + "\n")
+
+
+def describe(schedule: Schedule) -> dict[str, object]:
+    """The schedule as JSON-ready fields (an unlimited time becomes None)."""
+    fields = asdict(schedule)
+    return {k: (None if isinstance(v, float) and math.isinf(v) else v) for k, v in fields.items()}
