@@ -34,7 +34,9 @@ def read_backend(tokenizer_file: Any, vocab: Any, merges: Any, origin: str = "")
         _check_file("tokenizer_file", tokenizer_file)
         try:
             backend = Tokenizer.from_file(str(tokenizer_file))
-        except Exception as error:  # the Rust side raises nothing narrower
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the Rust side raises nothing narrower, and panics are not Exceptions
             raise ValueError(f"tokenizer_file={str(tokenizer_file)!r} is not a tokenizer.json: {error}") from error
         if not isinstance(backend.model, BPE):
             raise ValueError(
@@ -47,10 +49,11 @@ def read_backend(tokenizer_file: Any, vocab: Any, merges: Any, origin: str = "")
             where = f" in {origin!r}" if origin else ""
             raise ValueError(f"{name} is missing{where}: give vocab_file and merges_file, or tokenizer_file")
     vocab, merges = _read_vocab(vocab), _read_merges(merges)
-    try:
-        backend = Tokenizer(BPE(vocab=vocab, merges=merges))
-    except Exception as error:
-        raise ValueError(f"vocab_file and merges_file do not belong together: {error}") from error
+    for pair in merges:
+        for token in (*pair, "".join(pair)):
+            if token not in vocab:
+                raise ValueError(f"merges_file: {token!r} of the merge {' '.join(pair)!r} is not in vocab_file")
+    backend = Tokenizer(BPE(vocab=vocab, merges=merges))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     return backend
