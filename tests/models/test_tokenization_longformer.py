@@ -224,3 +224,8 @@ def test_copies_and_training_keep_the_format():
     assert tokens[0] == "<s>" and tokens[-1] == "</s>" and " <mask>" in tokens
     assert tokens.count("</s>") == 3
     assert trained.decode(trained(WORDS)["input_ids"], skip_special_tokens=True) == WORDS
+
+
+def test_a_stride_too_wide_for_a_shortened_pair_is_an_error_not_a_panic():
+    with pytest.raises(ValueError, match="stride=3 is not smaller than the room that max_length=8 leaves"):
+        SMALL[0](WORDS, QUESTION, truncation=True, max_length=8, stride=3, return_overflowing_tokens=True)
