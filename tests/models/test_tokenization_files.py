@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import BertTokenizer, RobertaTokenizerFast
 
 from longspan.models.longformer.tokenization import LongformerTokenizer
@@ -100,6 +100,15 @@ def test_tokenizer_json_is_taken_as_it_is(directory, tmp_path):
     assert bare.add_prefix_space is True and bare.trim_offsets is False
     assert encode(bare) == expected
     assert encode(LongformerTokenizer.from_pretrained(tmp_path / "saved", add_prefix_space=False)) != expected
+
+
+def test_byte_level_step_among_others():
+    backend = LongformerTokenizer(VOCAB, MERGES).backend_tokenizer
+    digits, words = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+    tokenizer = LongformerTokenizer(tokenizer_object=backend)
+    assert tokenizer.tokenize("in 1999") == ["in", "Ġ", "1", "9", "9", "9"]
+    assert LongformerTokenizer(tokenizer_object=backend, add_prefix_space=True).tokenize("in 1999")[0] == "Ġin"
 
 
 def test_save_vocabulary(tmp_path):

@@ -110,7 +110,8 @@ def _read_merges(merges: Any) -> list[tuple[str, str]]:
 def byte_level(backend: Tokenizer) -> Any:
     """Return the ByteLevel step of the pre-tokenizer, to read or set; ValueError when there is none."""
     whole: Any = backend.pre_tokenizer
-    for step in list(whole) if isinstance(whole, pre_tokenizers.Sequence) else [whole]:
+    steps = iter(whole) if type(whole) is pre_tokenizers.Sequence else [whole]
+    for step in steps:
         if isinstance(step, pre_tokenizers.ByteLevel):
             return step
     raise ValueError(
