@@ -79,14 +79,31 @@ def attention_factors(
     filled = (count > 0)[:, None, None, :]
     visible = mask[:, None, None, :]
     kernel_1 = _softmax(query, key_landmarks, filled, scale).masked_fill(~mask[:, None, :, None], 0)
+    identity = torch.eye(num_landmarks, dtype=wide, device=query.device)
+    if length <= num_landmarks:  # every document is short
+        inverse = identity.expand(batch, query.shape[2], num_landmarks, num_landmarks)
+        kernel_3 = member[:, None].expand(-1, query.shape[2], -1, -1).to(query.dtype)
+        return NystromFactors(kernel_1, inverse, kernel_3)
+
     kernel_2 = _softmax(query_landmarks, key_landmarks, filled, scale)
     kernel_3 = _softmax(query_landmarks, key, visible, scale)
-
-    identity = torch.eye(num_landmarks, dtype=wide, device=query.device)
     kernel_2 = torch.where(short, identity, kernel_2.to(wide))
     inverse = torch.where(short, identity, iterative_inverse(kernel_2, inverse_iterations, exact_inverse_scale))
     kernel_3 = torch.where(short, member[:, None].to(kernel_3.dtype), kernel_3)
     return NystromFactors(kernel_1, inverse, kernel_3)
+
+
+def attention_map(query: Tensor, key: Tensor, segment_ids: Tensor | None, scale: float | None = None) -> Tensor:
+    """Exact softmax attention as a dense map (B, H, N, N), which a caller asked for; rows of padding are 0.
+
+    Shapes and meanings as in :func:`longspan.ops.nystrom_attention`; rows may hold several documents.
+    """
+    if segment_ids is None:
+        visible = torch.ones((), dtype=torch.bool, device=query.device)
+    else:
+        ids = segment_ids.to(torch.int64) - 1 if segment_ids.dtype == torch.bool else segment_ids
+        visible = ((ids[:, :, None] == ids[:, None, :]) & (ids >= 0)[:, :, None])[:, None]
+    return _softmax(query, key, visible, query.shape[-1] ** -0.5 if scale is None else scale)
 
 
 def _means(average: Tensor, x: Tensor) -> Tensor:

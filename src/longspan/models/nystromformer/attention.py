@@ -1,0 +1,79 @@
+"""Nyströmformer's self-attention: projections around Nyström or exact attention, and the convolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ...ops.nystrom import NystromFactors, attention_map, nystrom_attention
+from .configuration import NystromformerConfig
+
+# names of attn_implementation, and the backend of the operation that each one means
+BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """Who sees whom, the same for all layers.
+
+    Attributes:
+        segments: (B, N), as ``nystrom_attention`` takes it: bool where each row is one document, int64 ids with -1 at
+            padding where rows may hold several, None where each row is one document without padding.
+        ids: (B, N) int64 with -1 at padding, or None.
+    """
+
+    segments: Tensor | None
+    ids: Tensor | None
+
+
+class HeadConvolution(nn.Conv2d):
+    """Holds the depthwise convolution's kernel; the operation convolves, since it knows where documents end."""
+
+    def __init__(self, heads: int, size: int) -> None:
+        super().__init__(heads, heads, (size, 1), padding=(size // 2, 0), bias=False, groups=heads)
+
+    def forward(self) -> Tensor:  # type: ignore[override]
+        """The kernel, (H, k). A call, so that hooks that fetch offloaded weights run."""
+        return self.weight.flatten(1)
+
+
+class NystromformerSelfAttention(nn.Module):
+    """Attention of one layer (Nyströmformer, section 3)."""
+
+    def __init__(self, config: NystromformerConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.query = nn.Linear(size, size)
+        self.key = nn.Linear(size, size)
+        self.value = nn.Linear(size, size)
+        self.conv = None
+        if config.conv_kernel_size is not None:
+            self.conv = HeadConvolution(config.num_attention_heads, config.conv_kernel_size)
+        self.num_heads = config.num_attention_heads
+        self.config = config
+
+    def forward(
+        self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool
+    ) -> tuple[Tensor, NystromFactors | Tensor | None]:
+        """Context (B, N, d), and with ``output_attentions`` the factors, or the map of softmax attention."""
+        query, key, value = (self._heads(p(hidden_states)) for p in (self.query, self.key, self.value))
+        softmax = self.config.uses_softmax
+        result = nystrom_attention(
+            query,
+            key,
+            value,
+            # a document of at most this many tokens has exact softmax attention
+            hidden_states.shape[1] if softmax else self.config.num_landmarks,
+            segment_ids=visibility.segments,
+            conv_weight=None if self.conv is None else self.conv(),
+            exact_inverse_scale=self.config.inv_coeff_init_option,
+            return_factors=output_attentions and not softmax,
+            backend=BACKENDS[self.config._attn_implementation or "sdpa"],
+        )
+        context, factors = result if isinstance(result, tuple) else (result, None)
+        maps = attention_map(query, key, visibility.ids) if output_attentions and softmax else factors
+        return context.flatten(2), maps
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.num_heads, -1))
