@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .nystrom import nystrom_attention
-    from .window import GlobalProjections, sliding_window_attention
+    from .window import GlobalProjections, GlobalStates, sliding_window_attention
 
-__all__ = ["GlobalProjections", "nystrom_attention", "sliding_window_attention"]
+__all__ = ["GlobalProjections", "GlobalStates", "nystrom_attention", "sliding_window_attention"]
 
 
 def __getattr__(name: str) -> Any:

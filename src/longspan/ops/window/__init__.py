@@ -1,6 +1,7 @@
 """Sliding-window attention with global tokens, dilation, segments and dropout: one file a backend."""
 
 from .api import BACKENDS, sliding_window_attention
-from .layout import GlobalProjections
+from .layout import GlobalProjections, GlobalStates
+from .maps import attention_maps
 
-__all__ = ["BACKENDS", "GlobalProjections", "sliding_window_attention"]
+__all__ = ["BACKENDS", "GlobalProjections", "GlobalStates", "attention_maps", "sliding_window_attention"]

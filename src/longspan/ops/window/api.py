@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import reference, sdpa
-from .layout import GlobalProjections
+from .layout import GlobalProjections, GlobalStates
 
 _FUNCTIONS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "reference": reference.window_attention,
@@ -27,7 +27,7 @@ def sliding_window_attention(
     *,
     segment_ids: Tensor | None = ...,
     global_mask: Tensor | None = ...,
-    global_projections: GlobalProjections | None = ...,
+    global_projections: GlobalProjections | GlobalStates | None = ...,
     dilation: int | Sequence[int] = ...,
     dropout_p: float = ...,
     scale: float | None = ...,
@@ -43,7 +43,7 @@ def sliding_window_attention(
     *,
     segment_ids: Tensor | None = ...,
     global_mask: Tensor | None = ...,
-    global_projections: GlobalProjections | None = ...,
+    global_projections: GlobalProjections | GlobalStates | None = ...,
     dilation: int | Sequence[int] = ...,
     dropout_p: float = ...,
     scale: float | None = ...,
@@ -58,7 +58,7 @@ def sliding_window_attention(
     *,
     segment_ids: Tensor | None = None,
     global_mask: Tensor | None = None,
-    global_projections: GlobalProjections | None = None,
+    global_projections: GlobalProjections | GlobalStates | None = None,
     dilation: int | Sequence[int] = 1,
     dropout_p: float = 0.0,
     scale: float | None = None,
@@ -79,7 +79,7 @@ def sliding_window_attention(
         global_mask: (B, N) bool or 0/1 integers; True marks a global token; one on padding is ignored.
         global_projections: the second projections of global tokens. Their keys and values are never computed at full
             length when folding them into the queries is cheaper. The gradient of their key bias is zero: the bias
-            adds the same to every score of a row.
+            adds the same to every score of a row. Or the projected states themselves, as :class:`GlobalStates`.
         dilation: one step for all heads or one per head, each >= 1.
         dropout_p: probability of dropping an attention probability, 0 <= p < 1. Drawn from torch's default generator.
         scale: factor on the scores, by default ``D ** -0.5``.
@@ -96,14 +96,18 @@ def sliding_window_attention(
     _check_tensors(query, key, value)
     left, right = _check_window(window_size)
     steps = _check_dilation(dilation, query.shape[2])
-    _check_rows("segment_ids", segment_ids, query, floating=False)
-    _check_rows("global_mask", global_mask, query, floating=False)
+    _check_rows("segment_ids", segment_ids, query)
+    if segment_ids is not None and segment_ids.dtype == torch.bool:
+        raise TypeError("segment_ids must be integers (negative: padding), got torch.bool, which cannot mark padding")
+    _check_rows("global_mask", global_mask, query)
     if global_projections is not None:
-        _check_projections(global_projections, query)
-    if not 0.0 <= dropout_p < 1.0:
-        raise ValueError(f"dropout_p must be in [0, 1), got {dropout_p}")
+        global_projections = _check_projections(global_projections, query)
+    if not isinstance(dropout_p, float | int) or not 0.0 <= dropout_p < 1.0:
+        raise ValueError(f"dropout_p must be a number in [0, 1), got {dropout_p!r}")
     if scale is None:
         scale = query.shape[-1] ** -0.5
+    elif not isinstance(scale, float | int):
+        raise TypeError(f"scale must be a number or None, got {scale!r}")
     context, lse = _backend(backend)(
         query,
         key,
@@ -132,8 +136,13 @@ def _backend(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> None:
-    if query.dim() != 4:
-        raise ValueError(f"query must have the shape (batch, tokens, heads, head size), got {tuple(query.shape)}")
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+    if query.dim() != 4 or 0 in query.shape[2:]:
+        raise ValueError(
+            f"query must have the shape (batch, tokens, heads >= 1, head size >= 1), got {tuple(query.shape)}"
+        )
     if not query.is_floating_point():
         raise TypeError(f"query must be of a floating dtype, got {query.dtype}")
     for name, x in (("key", key), ("value", value)):
@@ -154,7 +163,11 @@ def _check_window(window_size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _check_dilation(dilation: int | Sequence[int], heads: int) -> list[int]:
-    steps = [dilation] * heads if isinstance(dilation, int) else list(dilation)
+    if isinstance(dilation, int):
+        dilation = [dilation] * heads
+    elif not isinstance(dilation, Sequence):
+        raise TypeError(f"dilation must be an integer or a sequence of integers, got {dilation!r}")
+    steps = list(dilation)
     if len(steps) != heads:
         raise ValueError(f"dilation must be one integer or one per head ({heads}), got {len(steps)} of them")
     if any(not isinstance(x, int) or isinstance(x, bool) or x < 1 for x in steps):
@@ -162,17 +175,37 @@ def _check_dilation(dilation: int | Sequence[int], heads: int) -> list[int]:
     return steps
 
 
-def _check_rows(name: str, x: Tensor | None, query: Tensor, floating: bool) -> None:
+def _check_rows(name: str, x: Tensor | None, query: Tensor) -> None:
     if x is None:
         return
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor or None, got {type(x).__name__}")
     if x.shape != query.shape[:2]:
         raise ValueError(f"{name} must have the shape (batch, tokens) = {tuple(query.shape[:2])}, got {tuple(x.shape)}")
-    if not floating and (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"{name} must be of an integer or bool dtype, got {x.dtype}")
+    if x.is_floating_point() or x.is_complex():
+        raise TypeError(f"{name} must hold integers or bools, got {x.dtype}")
 
 
-def _check_projections(projections: GlobalProjections, query: Tensor) -> None:
+def _check_projections(
+    projections: GlobalProjections | GlobalStates, query: Tensor
+) -> GlobalProjections | GlobalStates:
+    """The projections in one dtype."""
     batch, length, heads, size = query.shape
+    if isinstance(projections, GlobalStates):
+        for name, x in zip(("query", "key", "value"), projections.tensors(), strict=True):
+            if x.shape != query.shape or x.dtype != query.dtype:
+                raise ValueError(
+                    f"global_projections.{name} must have the shape and dtype of query, {tuple(query.shape)} and "
+                    f"{query.dtype}, got {tuple(x.shape)} and {x.dtype}"
+                )
+        return projections
+    if not isinstance(projections, GlobalProjections):
+        raise TypeError(
+            f"global_projections must be GlobalProjections, GlobalStates or None, got {type(projections).__name__}"
+        )
+    if torch.is_autocast_enabled(query.device.type) and len({x.dtype for x in projections.tensors()}) > 1:
+        # as autocast does to a linear layer
+        projections = GlobalProjections(*(x.to(query.dtype) for x in projections.tensors()))
     hidden = projections.hidden_states
     if hidden.dim() != 3 or hidden.shape[:2] != query.shape[:2]:
         raise ValueError(
@@ -185,3 +218,8 @@ def _check_projections(projections: GlobalProjections, query: Tensor) -> None:
             x = getattr(projections, name)
             if not torch.jit.is_tracing() and tuple(x.shape) != shape:
                 raise ValueError(f"global_projections.{name} must have the shape {shape}, got {tuple(x.shape)}")
+            if x.dtype != hidden.dtype:
+                raise TypeError(
+                    f"global_projections.{name} must have the dtype of its hidden_states, {hidden.dtype}, got {x.dtype}"
+                )
+    return projections

@@ -44,6 +44,25 @@ class GlobalProjections:
 
 
 @dataclass(frozen=True)
+class GlobalStates:
+    """The same second projections, already applied to every token.
+
+    For projections that are more than a weight and a bias (adapters, quantised layers): nothing is folded.
+
+    Attributes:
+        query, key, value: (B, N, H, D).
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The three tensors in the order of the fields."""
+        return self.query, self.key, self.value
+
+
+@dataclass(frozen=True)
 class Document:
     """Token positions of one document that has global tokens, in the flat row.
 
@@ -105,9 +124,9 @@ def read_tokens(
     if segment_ids is None:
         ids = rows.expand(batch, length).reshape(-1)
     else:
-        segment_ids = segment_ids.to(torch.int64)
-        span = int(segment_ids.max()) + 1 if segment_ids.numel() else 1
-        ids = torch.where(segment_ids < 0, -1, segment_ids + rows * max(span, 1)).reshape(-1)
+        # numbered anew, so that no id of the caller, however large, overflows below
+        number = torch.unique(segment_ids, return_inverse=True)[1]
+        ids = torch.where(segment_ids < 0, -1, number + rows * number.numel()).reshape(-1)
     valid = ids >= 0
     is_global = None
     if global_mask is not None:
@@ -129,6 +148,12 @@ def dilated_order(batch: int, length: int, dilation: int, device: torch.device) 
     order = torch.argsort(residue, stable=True)
     rows = torch.arange(batch, device=device).unsqueeze(1) * length
     return (rows + order).reshape(-1), residue.repeat(batch)
+
+
+def as_row(x: Tensor) -> Tensor:
+    """(B, N, H, D) as the flat row (T, H, D) whose last axis has stride 1: overlapping windows of it need no copy."""
+    x = x.flatten(0, 1)
+    return x if x.stride(-1) == 1 else x.contiguous()
 
 
 def as_heads(x: Tensor) -> Tensor:

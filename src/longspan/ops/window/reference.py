@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .layout import GlobalProjections
+from .layout import GlobalProjections, GlobalStates
 
 
 def window_attention(
@@ -23,13 +23,14 @@ def window_attention(
     dilation: Sequence[int],
     segment_ids: Tensor | None,
     global_mask: Tensor | None,
-    projections: GlobalProjections | None,
+    projections: GlobalProjections | GlobalStates | None,
     scale: float,
     dropout_p: float,
 ) -> tuple[Tensor, Tensor]:
     """Context (B, N, H, D) and log-sum-exp (B, N, H), 0 in both at padding. Arguments are checked by the caller."""
     batch, length = query.shape[:2]
     device = query.device
+    left, right = min(left, length), min(right, length)  # more has no effect, and could overflow times the dilation
     if segment_ids is None:
         segment_ids = torch.zeros(batch, length, dtype=torch.int64, device=device)
     valid = segment_ids >= 0
@@ -43,7 +44,9 @@ def window_attention(
     local = same[:, None] & (reach[None] | is_global[:, None, None, :])
     context, lse = _attend(query, key, value, local, scale, dropout_p)
 
-    if projections is not None:
+    if isinstance(projections, GlobalStates):
+        query, key, value = projections.tensors()
+    elif projections is not None:
         p = projections
         hidden, heads = p.hidden_states, query.shape[2]
         query = F.linear(hidden, p.query_weight, p.query_bias).unflatten(-1, (heads, -1))

@@ -21,7 +21,7 @@ from .columns import columns_backward, merge_columns
 from .dense import Dense, dense_backward, dense_forward
 from .dropout import Keep
 from .dropped_band import Columns, dropped_backward, dropped_forward
-from .layout import GlobalProjections, Tokens, dilated_order, read_tokens
+from .layout import GlobalProjections, GlobalStates, Tokens, as_row, dilated_order, read_tokens
 from .rows import attend_rows, attend_rows_backward
 
 
@@ -34,7 +34,7 @@ def window_attention(
     dilation: Sequence[int],
     segment_ids: Tensor | None,
     global_mask: Tensor | None,
-    projections: GlobalProjections | None,
+    projections: GlobalProjections | GlobalStates | None,
     scale: float,
     dropout_p: float,
 ) -> tuple[Tensor, Tensor]:
@@ -76,15 +76,17 @@ def _forward_op(
     seed: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     batch, length, heads, _ = query.shape
+    if batch * length == 0:
+        return query.new_empty(query.shape), query.new_empty(query.shape[:3], dtype=_wide(query))
     tokens = read_tokens(batch, length, segment_ids, global_mask, query.device)
     keep = _keep(dropout_p, seed, query.device)
-    q, k, v = (x.reshape(batch * length, heads, -1) for x in (query, key, value))
+    q, k, v = (as_row(x) for x in (query, key, value))
     if _is_short(length, left, right, dilation):
         dense = Dense(batch, length, left, right, tokens, query.dtype)
         context, lse = dense_forward(query, key, value, dense, scale, keep)
         context, lse = context.flatten(0, 1), lse.flatten(0, 1)
     else:
-        context, lse = torch.empty_like(q), q.new_empty(q.shape[:2], dtype=_wide(q))
+        context, lse = q.new_empty(q.shape), q.new_empty(q.shape[:2], dtype=_wide(q))
         for group, order, band, columns in _groups(tokens, batch, length, heads, left, right, dilation):
             qg, kg, vg = (_take(x, group, order) for x in (q, k, v))
             if keep is None:
@@ -99,7 +101,7 @@ def _forward_op(
                 _put(lse, out_lse, group, order)
         if keep is None and tokens.is_global is not None:
             merge_columns(context, lse, q, k, v, tokens.documents(), scale)
-    attend_rows(context, lse, q, k, v, tokens, _projections(projected), scale, keep)
+    attend_rows(context, lse, (q, k, v), tokens, _projections(projected), scale, keep)
     if segment_ids is not None:
         padding = tokens.ids < 0
         context[padding] = 0
@@ -132,10 +134,12 @@ def _backward_op(
     seed: Tensor | None,
 ) -> list[Tensor]:
     batch, length, heads, _ = query.shape
+    if batch * length == 0:
+        return [x.new_zeros(x.shape) for x in (query, key, value, *projected)]
     tokens = read_tokens(batch, length, segment_ids, global_mask, query.device)
     keep = _keep(dropout_p, seed, query.device)
-    g, q, k, v, o = (x.reshape(batch * length, heads, -1) for x in (grad, query, key, value, context))
-    flat_lse = lse.reshape(batch * length, heads)
+    g, q, k, v, o = (as_row(x) for x in (grad, query, key, value, context))
+    flat_lse = lse.flatten(0, 1)
     # exp(score - inf) = 0: rows of padding and of global tokens neither get nor give a gradient here
     local_lse = flat_lse.masked_fill(~tokens.local[:, None], float("inf"))
     if _is_short(length, left, right, dilation):
@@ -161,7 +165,7 @@ def _backward_op(
             columns_backward(g, q, k, v, o, local_lse, tokens.documents(), scale, grads)
     grad_projected = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in projected]
     attend_rows_backward(
-        g, q, k, v, o, flat_lse, tokens, _projections(projected), scale, keep, grads, _projections(grad_projected)
+        g, (q, k, v), o, flat_lse, tokens, _projections(projected), scale, keep, grads, _projections(grad_projected)
     )
     return [x.reshape(query.shape) for x in grads] + grad_projected
 
@@ -218,8 +222,10 @@ def _keep(dropout_p: float, seed: Tensor | None, device: torch.device) -> Keep |
     return None if seed is None else Keep(dropout_p, int(seed), device)
 
 
-def _projections(projected: Sequence[Tensor]) -> GlobalProjections | None:
-    return GlobalProjections(*projected) if projected else None
+def _projections(projected: Sequence[Tensor]) -> GlobalProjections | GlobalStates | None:
+    if not projected:
+        return None
+    return GlobalStates(*projected) if len(projected) == 3 else GlobalProjections(*projected)
 
 
 def _groups(
@@ -235,6 +241,7 @@ def _groups(
     for step in sorted(set(dilation)):
         chosen = [head for head, value in enumerate(dilation) if value == step]
         group = None if len(chosen) == heads else torch.tensor(chosen, device=device)
+        step = min(step, length)  # a longer stride or window reaches nothing more
         order, query_ids, key_ids, documents = None, tokens.query_ids, tokens.key_ids, tokens.query_ids
         if step > 1:
             order, residue = dilated_order(batch, length, step, device)
@@ -242,7 +249,9 @@ def _groups(
             key_ids = torch.where(key_ids < 0, key_ids, key_ids * step + residue)[order]
             documents = documents[order]
         columns = Columns(positions, tokens.ids[positions], documents)
-        found.append((group, order, Band(left, right, query_ids, key_ids), columns))
+        reach = (length - 1) // step
+        band = Band(min(left, reach), min(right, reach), query_ids, key_ids)
+        found.append((group, order, band, columns))
     return found
 
 
