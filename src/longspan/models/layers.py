@@ -1,0 +1,86 @@
+"""The parts of a transformer layer that both families share, under the parameter names of their checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.pytorch_utils import apply_chunking_to_forward
+
+
+def activation(name: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The activation of a configuration; the tanh form of GELU in one fused step instead of eight."""
+    if callable(name):
+        return name
+    if name == "gelu":
+        return F.gelu
+    if name in ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"):
+        return lambda x: F.gelu(x, approximate="tanh")
+    if name not in ACT2FN:
+        raise ValueError(f"hidden_act must be one of {', '.join(sorted(ACT2FN))}, got {name!r}")
+    return ACT2FN[name]
+
+
+class ResidualOutput(nn.Module):
+    """``LayerNorm(dropout(W x) + residual)``: what ends both halves of a layer (post-norm)."""
+
+    def __init__(self, config: Any, input_size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(input_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden_states: Tensor, residual: Tensor) -> Tensor:
+        """(..., input_size) and (..., d) to (..., d)."""
+        return self.LayerNorm(self.dropout(self.dense(hidden_states)) + residual)
+
+
+class Intermediate(nn.Module):
+    """The widening half of the feed-forward, ``act(W x)``."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = activation(config.hidden_act)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """(..., d) to (..., intermediate_size)."""
+        return self.activation(self.dense(hidden_states))
+
+
+class AttentionBlock(nn.Module):
+    """Self-attention with its output projection."""
+
+    def __init__(self, config: Any, self_attention: nn.Module) -> None:
+        super().__init__()
+        self.self = self_attention
+        self.output = ResidualOutput(config, config.hidden_size)
+
+
+class TransformerLayer(GradientCheckpointingLayer):
+    """A post-norm encoder layer around any self-attention.
+
+    The self-attention is a module that takes the hidden states (B, N, d) and whatever else the layer is given, and
+    returns the context (B, N, d) followed by the maps it was asked for.
+    """
+
+    def __init__(self, config: Any, self_attention: nn.Module) -> None:
+        super().__init__()
+        self.attention = AttentionBlock(config, self_attention)
+        self.intermediate = Intermediate(config)
+        self.output = ResidualOutput(config, config.intermediate_size)
+        self.chunk_size_feed_forward = config.chunk_size_feed_forward
+
+    def forward(self, hidden_states: Tensor, *args: Any) -> tuple[Any, ...]:
+        """Hidden states (B, N, d), then the maps of the self-attention."""
+        context, *maps = self.attention.self(hidden_states, *args)
+        hidden_states = self.attention.output(context, hidden_states)
+        hidden_states = apply_chunking_to_forward(self._feed_forward, self.chunk_size_feed_forward, 1, hidden_states)
+        return hidden_states, *maps
+
+    def _feed_forward(self, hidden_states: Tensor) -> Tensor:
+        return self.output(self.intermediate(hidden_states), hidden_states)
