@@ -1,0 +1,95 @@
+"""Longformer's self-attention: projections around the window operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ...ops.window import GlobalProjections, GlobalStates, attention_maps, sliding_window_attention
+from .configuration import LongformerConfig
+
+# names of attn_implementation, and the backend of the operation that each one means
+BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """Who sees whom, the same for all layers.
+
+    Attributes:
+        segment_ids: (B, N) int64, -1 at padding, or None without padding and segments.
+        global_mask: (B, N) bool, or None without global tokens.
+    """
+
+    segment_ids: Tensor | None
+    global_mask: Tensor | None
+
+
+class LongformerSelfAttention(nn.Module):
+    """Window and global attention of one layer (Longformer, section 3.1)."""
+
+    def __init__(self, config: LongformerConfig, layer: int) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.query = nn.Linear(size, size)
+        self.key = nn.Linear(size, size)
+        self.value = nn.Linear(size, size)
+        self.query_global = nn.Linear(size, size)
+        self.key_global = nn.Linear(size, size)
+        self.value_global = nn.Linear(size, size)
+        self.num_heads = config.num_attention_heads
+        self.dropout = config.attention_probs_dropout_prob
+        self.window_size = (config.windows[layer] // 2,) * 2
+        self.config = config
+
+    def forward(
+        self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Context (B, N, d), and with ``output_attentions`` the maps of this layer."""
+        query, key, value = (self._heads(p(hidden_states)) for p in (self.query, self.key, self.value))
+        projections = self._global_projections(hidden_states)
+        context = sliding_window_attention(
+            query,
+            key,
+            value,
+            self.window_size,
+            segment_ids=visibility.segment_ids,
+            global_mask=visibility.global_mask,
+            global_projections=projections,
+            dropout_p=self.dropout if self.training else 0.0,
+            backend=BACKENDS[self.config._attn_implementation or "sdpa"],
+        )
+        maps: tuple[Tensor | None, Tensor | None] = (None, None)
+        if output_attentions:
+            maps = attention_maps(
+                query,
+                key,
+                self.window_size,
+                segment_ids=visibility.segment_ids,
+                global_mask=visibility.global_mask,
+                global_query=self._heads(self.query_global(hidden_states)),
+                global_key=self._heads(self.key_global(hidden_states)),
+            )
+        return context.flatten(2), *maps
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.num_heads, -1))
+
+    def _global_projections(self, hidden_states: Tensor) -> GlobalProjections | GlobalStates:
+        modules = (self.query_global, self.key_global, self.value_global)
+        if all(_is_plain(module) for module in modules):
+            weights = [x for module in modules for x in (module.weight, module.bias)]
+            return GlobalProjections(hidden_states, *weights)
+        # adapters, quantised layers and offloaded weights are only right when the module itself is called
+        return GlobalStates(*(self._heads(module(hidden_states)) for module in modules))
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether the module is its weight and bias and nothing else."""
+    return (
+        type(module) is nn.Linear
+        and not module._forward_hooks
+        and not module._forward_pre_hooks
+        and "forward" not in vars(module)
+    )
