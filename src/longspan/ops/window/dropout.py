@@ -80,7 +80,8 @@ def attend_dropped_backward(
 
 
 def _probabilities(query: Tensor, key: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
-    scores = (query @ key.transpose(-1, -2)).to(torch.promote_types(query.dtype, torch.float32)) * scale
+    wide = torch.promote_types(query.dtype, torch.float32)  # products of large scores overflow in float16
+    scores = (query.to(wide) * scale) @ key.to(wide).transpose(-1, -2)
     if mask is not None:
         scores = scores + mask
     lse = scores.logsumexp(-1)

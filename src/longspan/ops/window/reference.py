@@ -64,7 +64,8 @@ def _attend(
 ) -> tuple[Tensor, Tensor]:
     """Masked softmax attention; ``allowed`` (B, 1 or H, N, N) bool; rows that see nothing are 0."""
     wide = torch.promote_types(query.dtype, torch.float32)
-    scores = torch.einsum("bihd,bjhd->bhij", query, key).to(wide) * scale
+    # scaled first: a product that the scale would bring back into range may overflow in float16
+    scores = torch.einsum("bihd,bjhd->bhij", query * scale, key).to(wide)
     empty = ~allowed.any(-1, keepdim=True)
     # a row that sees nothing gets finite scores, so that neither it nor its gradient is NaN
     scores = scores.masked_fill(~(allowed | empty), float("-inf")).masked_fill(empty, 0.0)
