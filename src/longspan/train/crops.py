@@ -86,7 +86,7 @@ class CropSampler:
         *,
         focus: int,
         length: int = 512,
-        batch: int = 16,
+        batch: int = 8,
         masked: float = 0.1,
         seed: int = 0,
     ) -> None:

@@ -31,8 +31,8 @@ class Schedule:
 
     steps: int = 6000
     minutes: float = math.inf
-    lr_matrix: float = 2e-3
-    lr_embedding: float = 1e-3
+    lr_matrix: float = 5e-3
+    lr_embedding: float = 2e-3
     lr_other: float = 2e-3
     weight_decay: float = 0.1
     warmup: float = 0.03
@@ -67,8 +67,12 @@ class Trainer:
         )
         self._base = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
         self._trained = {id(p) for o in self.optimizers for group in o.param_groups for p in group["params"]}
-        self.averaged = {n: p.detach().clone() for n, p in model.named_parameters()}
+        self.restart_average()
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+
+    def restart_average(self) -> None:
+        """Begin the moving average at the model's present weights."""
+        self.averaged = {n: p.detach().clone() for n, p in self.model.named_parameters()}
 
     @property
     def checkpoint(self) -> Path:
