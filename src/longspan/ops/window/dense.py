@@ -16,8 +16,10 @@ from .band import additive
 from .dropout import Keep, attend_dropped, attend_dropped_backward
 from .layout import Tokens
 
-# queries per step where a mask is needed: at most this many rows of it exist
+# queries per step where a mask is needed, and under dropout, where the probabilities are explicit: at most this many
+# rows of either exist
 _STEP = 1024
+_DROPPED_STEP = 128
 
 
 class Dense:
@@ -32,17 +34,15 @@ class Dense:
         one_document = bool((self.ids == self.ids[:, :1]).all() & (self.ids >= 0).all())
         self.full = one_document and length <= min(left, right) + 1
 
-    def steps(self) -> Iterator[tuple[slice, slice, Tensor | None]]:
+    def steps(self, dropped: bool) -> Iterator[tuple[slice, slice, Tensor | None]]:
         """Queries, the keys they may see, and the mask (B, 1, queries, keys) or None."""
-        if self.full:
-            yield slice(0, self.length), slice(0, self.length), None
-            return
-        for start in range(0, self.length, _STEP):
-            stop = min(start + _STEP, self.length)
+        size = _DROPPED_STEP if dropped else self.length if self.full else _STEP
+        for start in range(0, self.length, size):
+            stop = min(start + size, self.length)
             keys = slice(0, self.length)
-            if self.is_global is None:
+            if self.is_global is None and not self.full:
                 keys = slice(max(start - self.left, 0), min(stop + self.right, self.length))
-            yield slice(start, stop), keys, self._mask(slice(start, stop), keys)
+            yield slice(start, stop), keys, None if self.full else self._mask(slice(start, stop), keys)
 
     def _mask(self, queries: slice, keys: slice) -> Tensor:
         device = self.ids.device
@@ -61,7 +61,7 @@ def dense_forward(
 ) -> tuple[Tensor, Tensor]:
     """Context (B, N, H, D) and log-sum-exp (B, N, H); rows that are not local queries are 0 or overwritten later."""
     contexts, lses = [], []
-    for rows, columns, mask in dense.steps():
+    for rows, columns, mask in dense.steps(keep is not None):
         args = (_heads(query, rows), _heads(key, columns), _heads(value, columns), mask, scale)
         context, lse = attend(*args) if keep is None else attend_dropped(*args, keep.draw(args[0], args[1]))[:2]
         contexts.append(context.transpose(1, 2))
@@ -85,7 +85,7 @@ def dense_backward(
     """Gradients (B, N, H, D); ``lse`` (B, N, H) is +inf where there is no local query."""
     grad_query = torch.empty(query.shape, dtype=query.dtype, device=query.device)
     grad_key, grad_value = (torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in (key, value))
-    for rows, columns, mask in dense.steps():
+    for rows, columns, mask in dense.steps(keep is not None):
         q, k, v, g = _heads(query, rows), _heads(key, columns), _heads(value, columns), _heads(grad, rows)
         if keep is None:
             run_lse = lse[:, rows].transpose(1, 2)

@@ -5,16 +5,20 @@ Shapes: T tokens of the flat row, H heads, D head size.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from torch import Tensor
 
 from ..fused import attend, attend_backward
 from .dropout import Keep, attend_dropped, attend_dropped_backward
-from .layout import GlobalProjections, GlobalStates, Tokens, as_heads
+from .layout import Document, GlobalProjections, GlobalStates, Tokens, as_heads
 from .projected_rows import project_rows, project_rows_backward
 
 Projections = GlobalProjections | GlobalStates | None
+
+# global tokens per step under dropout, whose probabilities over the whole document are explicit
+_DROPPED_STEP = 16
 
 
 def attend_rows(
@@ -35,7 +39,7 @@ def attend_rows(
         query, key, value = (x.flatten(0, 1) for x in projections.tensors())
     else:
         query, key, value = states
-    for document in tokens.documents():
+    for document in _steps(tokens, keep):
         rows, columns = document.rows, document.global_rows
         if isinstance(projections, GlobalProjections):
             out, out_lse = project_rows(document, _flat(projections), query.shape[1], scale, keep)
@@ -66,7 +70,7 @@ def attend_rows_backward(
     else:
         query, key, value = states
         grad_query, grad_key, grad_value = grad_states
-    for document in tokens.documents():
+    for document in _steps(tokens, keep):
         rows, columns = document.rows, document.global_rows
         if isinstance(projections, GlobalProjections) and isinstance(grad_projections, GlobalProjections):
             wide = grad[columns].to(projections.hidden_states.dtype)
@@ -82,6 +86,13 @@ def attend_rows_backward(
         grad_query[columns] += d_query[0].transpose(0, 1)
         grad_key[rows] += d_key[0].transpose(0, 1)
         grad_value[rows] += d_value[0].transpose(0, 1)
+
+
+def _steps(tokens: Tokens, keep: Keep | None) -> Iterator[Document]:
+    for document in tokens.documents():
+        step = len(document.global_rows) if keep is None else _DROPPED_STEP
+        for columns in document.global_rows.split(step):
+            yield Document(document.rows, columns)
 
 
 def _flat(projections: GlobalProjections) -> GlobalProjections:
