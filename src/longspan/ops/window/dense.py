@@ -91,6 +91,7 @@ def dense_backward(
             run_lse = lse[:, rows].transpose(1, 2)
             d_query, d_key, d_value = attend_backward(g, q, k, v, _heads(context, rows), run_lse, mask, scale)
         else:
+            g = g.masked_fill(~dense.local[:, None, rows, None], 0)  # without a mask, global rows are still in it
             d_query, d_key, d_value = attend_dropped_backward(g, q, k, v, mask, scale, keep.draw(q, k))
         grad_query[:, rows] = d_query.transpose(1, 2)
         grad_key[:, columns] += d_key.transpose(1, 2)
