@@ -9,10 +9,14 @@ that look a fixed distance to the left or right. All of it stays trainable.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from longspan.models.longformer import LongformerForTokenClassification
 
 FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
 """Cycles in one period of the position table; two dimensions each."""
@@ -26,7 +30,7 @@ def circular_positions(period: int) -> Tensor:
 
 @torch.no_grad()
 def initialize(
-    model: nn.Module,
+    model: LongformerForTokenClassification,
     *,
     word_vectors: np.ndarray,
     rates: np.ndarray,
@@ -43,6 +47,9 @@ def initialize(
         offsets: per layer, per head, the distance at which a head begins to look; 0 looks by content alone.
     """
     config = model.config
+    period = config.position_period
+    if period is None:
+        raise ValueError("model must have a position_period, got None")
     d, heads = config.hidden_size, config.num_attention_heads
     reserved = 2 * len(FREQUENCIES)
     size = d // heads
@@ -55,9 +62,10 @@ def initialize(
     embeddings.word_embeddings.weight[1] = 0  # padding
     embeddings.token_type_embeddings.weight.zero_()
     table = embeddings.position_embeddings.weight.zero_()
-    positions = circular_positions(config.position_period)
-    table[2 : 2 + config.position_period, d - reserved :] = scale * positions[: len(table) - 2]
+    positions = circular_positions(period)
+    table[2 : 2 + period, d - reserved :] = scale * positions[: len(table) - 2]
 
+    layer: Any
     for layer, looks in zip(model.longformer.encoder.layer, offsets, strict=True):
         attention = layer.attention.self
         for linear in (attention.query, attention.key):
@@ -66,9 +74,9 @@ def initialize(
         for head, distance in enumerate(looks):
             if distance:
                 rows = slice(head * size, head * size + reserved)
-                angle = 2 * math.pi * distance * torch.tensor(FREQUENCIES) / config.position_period
+                angle = 2 * math.pi * distance * torch.tensor(FREQUENCIES) / period
                 # Far looks need no sharp edge: frequencies beyond one cycle per distance only add noise.
-                gain = 1.7 * (torch.tensor(FREQUENCIES) * abs(distance) <= config.position_period).float()
+                gain = 1.7 * (torch.tensor(FREQUENCIES) * abs(distance) <= period).float()
                 cos, sin = torch.diag(gain * angle.cos()), torch.diag(gain * angle.sin())
                 # A query at i, turned by the distance, meets the key at i + distance.
                 turn = torch.cat([torch.cat([cos, -sin], dim=1), torch.cat([sin, cos], dim=1)])

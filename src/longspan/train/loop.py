@@ -54,7 +54,7 @@ class Trainer:
     """Trains `model` on crops of `sampler`; `column_weights` (C,) weighs the labels in the loss."""
 
     def __init__(
-        self, model: nn.Module, sampler: CropSampler, schedule: Schedule, column_weights: Tensor, folder: Path
+        self, model: Any, sampler: CropSampler, schedule: Schedule, column_weights: Tensor, folder: Path
     ) -> None:
         self.model, self.sampler, self.schedule, self.folder = model, sampler, schedule, folder
         self.column_weights = column_weights
