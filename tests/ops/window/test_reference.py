@@ -20,7 +20,9 @@ CASES = {
     "all padding": make(2, 4, (1, 1), segment_ids=ids("....", "0000")),
     "globals": make(2, 8, (1, 1), global_mask=marks("#......#", "........"), segment_ids=ids("0000.111", "00000000")),
     "all global": make(1, 5, (1, 1), global_mask=marks("#####")),
-    "projections": make(2, 8, (1, 0), hidden=6, global_mask=marks("#..#..#.", ".#......"), segment_ids=ids("0000111.", ".0000000")),
+    "projections": make(
+        2, 8, (1, 0), hidden=6, global_mask=marks("#..#..#.", ".#......"), segment_ids=ids("0000111.", ".0000000")
+    ),
     "projections, dilated": make(1, 8, (1, 1), hidden=6, dilation=2, global_mask=marks("..#....#")),
 }  # fmt: skip
 
