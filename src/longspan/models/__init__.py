@@ -1,0 +1,1 @@
+"""Configurations, models and tokenizers of both families, and what they share."""
