@@ -39,13 +39,6 @@ def rank_in_segment(flags: Tensor, segment_ids: Tensor | None) -> Tensor:
     return torch.zeros_like(count).scatter(1, order, count - base)
 
 
-def first_valid(segment_ids: Tensor | None, batch: int, length: int, device: torch.device) -> Tensor:
-    """Index (B,) of each row's first valid token; 0 for a row of padding."""
-    if segment_ids is None:
-        return torch.zeros(batch, dtype=torch.int64, device=device)
-    return (segment_ids >= 0).to(torch.int64).argmax(1)
-
-
 def take_first(hidden_states: Tensor, segment_ids: Tensor | None) -> Tensor:
     """Hidden state (B, d) of each row's first valid token."""
     if segment_ids is None:

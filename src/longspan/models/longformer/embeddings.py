@@ -43,7 +43,9 @@ class LongformerEmbeddings(nn.Module):
             inputs_embeds = self.word_embeddings(input_ids)
         embeddings = inputs_embeds + self.position_embeddings(position_ids)
         if token_type_ids is None:
-            embeddings = embeddings + self.token_type_embeddings.weight[0]
+            # one row for all; the module is called, since its weight alone may be elsewhere (offloading)
+            first = torch.zeros(1, dtype=torch.int64, device=embeddings.device)
+            embeddings = embeddings + self.token_type_embeddings(first)
         else:
             check_range("token_type_ids", token_type_ids, self.config.type_vocab_size, "type_vocab_size")
             embeddings = embeddings + self.token_type_embeddings(token_type_ids)
