@@ -116,7 +116,8 @@ def test_public_names_are_these():
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_public_name_loads_under_its_name(name):
     value = getattr(longspan, name)
-    assert getattr(value, "__name__", name) == name
+    # transformers 5 has one class for both tokenizer names, and so have we.
+    assert getattr(value, "__name__", name) == name.replace("TokenizerFast", "Tokenizer")
 
 
 def test_importing_the_package_loads_neither_torch_nor_transformers():

@@ -23,9 +23,10 @@ FLAGS = {
 
 def all_flags():
     group = typer.main.get_command(app)
+    parent = group.make_context("longspan", [], resilient_parsing=True)
     flags = {}
     for name, command in {"longspan": group, **{f"longspan {n}": c for n, c in group.commands.items()}}.items():
-        context = command.make_context(name, [], resilient_parsing=True)
+        context = command.make_context(name, [], parent=None if command is group else parent, resilient_parsing=True)
         flags[name] = set()
         for parameter in command.get_params(context):
             names = [*parameter.opts, *parameter.secondary_opts]

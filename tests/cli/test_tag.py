@@ -11,7 +11,10 @@ from longspan.cli.main import app
 from longspan.tasks.passages import Passage
 
 
-def fake_tagger(text):
+def fake_tagger(text, progress=None):
+    progress(1, 1)
+    if len(text) > 1000:
+        raise ValueError("the document has too many tokens")
     found = [Passage("Money", m.start(), m.end(), 0.75) for m in re.finditer(r"\$\w+", text)]
     found += [Passage("Markup", m.start(), m.end(), 0.5) for m in re.finditer("<script>", text)]
     return SimpleNamespace(passages=found, n_tokens=len(text.split()), seconds=0.01)
@@ -130,6 +133,15 @@ def test_what_is_no_text_is_refused_and_the_others_are_done(run, tmp_path, data,
     assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == [str(good)]
 
 
+def test_a_document_that_the_model_cannot_take_is_1_and_the_others_are_done(run, tmp_path):
+    long = write(tmp_path / "long.txt", "word " * 400)
+    good = write(tmp_path / "good.txt", "$ten")
+    result = run("--json", long, good)
+    assert result.exit_code == 1
+    assert f"{long}: the document has too many tokens" in result.stderr.replace("\n", "")
+    assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == [str(good)]
+
+
 def test_missing_file_and_folder(run, tmp_path):
     result = run(tmp_path / "none.txt", tmp_path)
     assert result.exit_code == 1
@@ -154,6 +166,7 @@ def test_min_score(run, tmp_path):
     [
         ["--min-score", "1.5"],
         ["--encoding", "klingon"],
+        ["--encoding", "hex"],
         ["--html", "no/such/folder/out.html"],
         ["--html", "."],
         ["--colour", "red"],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -69,7 +70,7 @@ def progress(total: int) -> Iterator[Progress]:
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        TaskProgressColumn(),
         TimeElapsedColumn(),
         console=console,
         transient=True,
@@ -89,6 +90,29 @@ def above(bar: Progress) -> Iterator[None]:
     bar.stop()
     yield
     bar.start()
+
+
+def set_share(bar: Progress, finished: int) -> Callable[[int, int], None]:
+    """Return what a tagger calls after each layer: the bar stands at ``finished`` documents and a part of the next."""
+
+    def layer_done(done: int, layers: int) -> None:
+        bar.update(bar.task_ids[0], completed=finished + done / layers)
+
+    return layer_done
+
+
+def check_page_path(path: Path) -> None:
+    """Refuse a page that could never be written, before any work is done."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{path} is not a file in a folder that exists", param_hint="--html")
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page; where that fails, the command ends."""
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        fail(f"{path}: {error.strerror or error}")
 
 
 def passage_table(text: str, passages: Sequence[Passage], title: str, width: int = 160) -> Table:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longspan.cli.console import EXIT_UNREADABLE, above, complain, fail, load_tagger, out, passage_table, progress
+from longspan.cli.console import (
+    EXIT_UNREADABLE,
+    above,
+    check_page_path,
+    complain,
+    load_tagger,
+    out,
+    passage_table,
+    progress,
+    set_share,
+    write_page,
+)
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from longspan.predict.html import TaggedDocument
 
 
@@ -55,62 +63,57 @@ def tag(
     Exit codes: 0 fine; 1 a file or the model could not be read (all other files are still done); 2 wrong usage.
     """
     from longspan.predict.html import TaggedDocument, render_page
-    from longspan.predict.reading import STDIN
+    from longspan.predict.reading import STDIN, UnreadableTextError
 
-    _check_options(html, encoding)
+    if html is not None:
+        check_page_path(html)
+    _check_encoding(encoding)
     sources = files or [STDIN]
     tagger = None
     documents: list[TaggedDocument] = []
     failed = False
     console = out()
     with progress(len(sources)) as bar:
-        for source in sources:
-            bar.update(bar.task_ids[0], description=source)
-            text = _read(source, encoding, bar)
-            if text is None:
-                failed = True
-            else:
+        for number, source in enumerate(sources):
+            bar.update(bar.task_ids[0], description=source, completed=number)
+            try:
+                text = _read(source, encoding)
                 tagger = tagger or load_tagger(model)
-                result = tagger(text)
-                passages = [p for p in result.passages if p.score >= min_score]
-                document = TaggedDocument(source, text, passages, [f"{result.n_tokens:,} tokens"])
+                result = tagger(text, progress=set_share(bar, number))
+            except ValueError as error:
                 with above(bar):
-                    if as_json:
-                        typer.echo(_json_line(document, result.n_tokens))
-                    else:
-                        console.print(passage_table(text, passages, f"{source}: {len(passages)} passages"))
-                if html is not None:
-                    documents.append(document)
-            bar.advance(bar.task_ids[0])
+                    complain(str(error) if isinstance(error, UnreadableTextError) else f"{source}: {error}")
+                failed = True
+                continue
+            passages = [p for p in result.passages if p.score >= min_score]
+            document = TaggedDocument(source, text, passages, [f"{result.n_tokens:,} tokens"])
+            with above(bar):
+                if as_json:
+                    typer.echo(_json_line(document, result.n_tokens))
+                else:
+                    console.print(passage_table(text, passages, f"{source}: {len(passages)} passages"))
+            if html is not None:
+                documents.append(document)
     if html is not None and documents:
-        _write(html, render_page(documents))
+        write_page(html, render_page(documents))
     if failed:
         raise typer.Exit(EXIT_UNREADABLE)
 
 
-def _read(source: str, encoding: str | None, bar: Progress) -> str | None:
-    """Return the text, or None after saying why there is none."""
+def _read(source: str, encoding: str | None) -> str:
     from longspan.predict.reading import UnreadableTextError, read_text
 
     try:
         return read_text(source, encoding)
-    except UnreadableTextError as error:
-        reason = str(error)
     except OSError as error:
-        reason = f"{source}: {error.strerror or error}"
-    with above(bar):
-        complain(reason)
-    return None
+        raise UnreadableTextError(f"{source}: {error.strerror or error}") from None
 
 
-def _check_options(html: Path | None, encoding: str | None) -> None:
-    if html is not None and (html.is_dir() or not html.absolute().parent.is_dir()):
-        raise typer.BadParameter(f"{html} is not a file in a folder that exists", param_hint="--html")
-    if encoding is not None:
-        try:
-            codecs.lookup(encoding)
-        except LookupError:
-            raise typer.BadParameter(f"there is no encoding {encoding!r}", param_hint="--encoding") from None
+def _check_encoding(encoding: str | None) -> None:
+    try:
+        b"a".decode(encoding or "utf-8", "ignore")  # codecs.lookup would also take those that are not of text
+    except LookupError:
+        raise typer.BadParameter(f"there is no encoding {encoding!r}", param_hint="--encoding") from None
 
 
 def _json_line(document: TaggedDocument, n_tokens: int) -> str:
@@ -128,10 +131,3 @@ def _json_line(document: TaggedDocument, n_tokens: int) -> str:
     return json.dumps(
         {"file": document.name, "characters": len(document.text), "tokens": n_tokens, "passages": passages}
     )
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        fail(f"{path}: {error.strerror or error}")
