@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.pytorch_utils import apply_chunking_to_forward
 
 
 def activation(name: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -79,7 +79,11 @@ class TransformerLayer(GradientCheckpointingLayer):
         """Hidden states (B, N, d), then the maps of the self-attention."""
         context, *maps = self.attention.self(hidden_states, *args)
         hidden_states = self.attention.output(context, hidden_states)
-        hidden_states = apply_chunking_to_forward(self._feed_forward, self.chunk_size_feed_forward, 1, hidden_states)
+        if self.chunk_size_feed_forward:  # any length: the last chunk may be shorter
+            chunks = hidden_states.split(self.chunk_size_feed_forward, dim=1)
+            hidden_states = torch.cat([self._feed_forward(chunk) for chunk in chunks], dim=1)
+        else:
+            hidden_states = self._feed_forward(hidden_states)
         return hidden_states, *maps
 
     def _feed_forward(self, hidden_states: Tensor) -> Tensor:
