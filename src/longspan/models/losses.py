@@ -18,6 +18,11 @@ IGNORED = -100
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
+def _wide(logits: Tensor) -> Tensor:
+    # a sum over thousands of tokens leaves the range of float16, and the precision of bfloat16
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def _mean(total: Tensor, count: Tensor, num_items_in_batch: Tensor | int | None) -> Tensor:
     if num_items_in_batch is not None:
         count = torch.as_tensor(num_items_in_batch, device=total.device)
@@ -25,13 +30,16 @@ def _mean(total: Tensor, count: Tensor, num_items_in_batch: Tensor | int | None)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """Cross entropy of logits (..., C) against class ids (...); -100 is no target.
+    """Cross entropy of logits (..., C) against class ids (...); -100 is no target. In at least float32.
 
     Raises:
+        TypeError: the labels are not whole numbers.
         ValueError: a label is neither a class nor -100.
     """
+    if labels.is_floating_point():
+        raise TypeError(f"labels must be class ids of an integer dtype, got {labels.dtype}")
     labels = labels.to(logits.device).reshape(-1)
-    logits = logits.reshape(-1, logits.shape[-1])
+    logits = _wide(logits).reshape(-1, logits.shape[-1])
     if labels.shape[0] != logits.shape[0]:
         raise ValueError(f"labels must hold {logits.shape[0]} targets, one for each prediction, got {labels.shape[0]}")
     if can_read_values(labels):
@@ -53,13 +61,16 @@ def binary_cross_entropy(logits: Tensor, labels: Tensor, num_items_in_batch: Ten
             f"labels of a multi-label problem must have the shape of the logits, {tuple(logits.shape)}, "
             f"got {tuple(labels.shape)}"
         )
+    logits = _wide(logits)
+    labels = labels.to(logits.dtype)
     targets = labels >= 0
-    losses = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).to(logits.dtype), reduction="none")
+    losses = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
     return _mean(losses.masked_fill(~targets, 0).sum(), targets.sum(), num_items_in_batch)
 
 
 def mean_squared_error(logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
     """Mean squared error; NaN is no target."""
+    logits = _wide(logits)
     labels = labels.to(logits.device, logits.dtype)
     if logits.shape[-1] == 1 and labels.dim() == logits.dim() - 1:
         labels = labels.unsqueeze(-1)
@@ -89,7 +100,8 @@ def classification_loss(
         if config.num_labels == 1:
             problem = "regression"
         else:
-            problem = "multi_label_classification" if labels.is_floating_point() else "single_label_classification"
+            several = labels.is_floating_point() or labels.dtype == torch.bool
+            problem = "multi_label_classification" if several else "single_label_classification"
     if problem not in PROBLEM_TYPES:
         raise ValueError(f"problem_type must be one of {', '.join(PROBLEM_TYPES)}, got {problem!r}")
     loss = {
@@ -131,7 +143,7 @@ def span_loss(
         valid: (B, N) bool, False at padding, or None.
         num_items_in_batch: number of answers to divide by.
     """
-    loss = start_logits.new_zeros(())
+    loss = _wide(start_logits.new_zeros(()))
     for logits, positions in ((start_logits, start_positions), (end_logits, end_positions)):
         positions = positions.to(logits.device).reshape(-1).long()
         length = logits.shape[1]
