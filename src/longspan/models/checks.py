@@ -27,16 +27,16 @@ def check_inputs(input_ids: Tensor | None, inputs_embeds: Tensor | None, hidden_
         given = "both" if input_ids is not None else "neither"
         raise ValueError(f"give exactly one of input_ids and inputs_embeds, got {given}")
     if input_ids is not None:
-        if input_ids.dim() != 2:
-            raise ValueError(f"input_ids must have the shape (batch, tokens), got {tuple(input_ids.shape)}")
-        if input_ids.is_floating_point() or input_ids.dtype == torch.bool:
-            raise TypeError(f"input_ids must be of an integer dtype, got {input_ids.dtype}")
+        _check_tensor("input_ids", input_ids)
+        if input_ids.dim() != 2 or input_ids.shape[1] == 0:
+            raise ValueError(f"input_ids must have the shape (batch, tokens >= 1), got {tuple(input_ids.shape)}")
         check_range("input_ids", input_ids, vocab_size, "the vocabulary (vocab_size)")
         return input_ids
+    _check_tensor("inputs_embeds", inputs_embeds)
     assert inputs_embeds is not None
-    if inputs_embeds.dim() != 3 or inputs_embeds.shape[-1] != hidden_size:
+    if inputs_embeds.dim() != 3 or inputs_embeds.shape[1] == 0 or inputs_embeds.shape[-1] != hidden_size:
         raise ValueError(
-            f"inputs_embeds must have the shape (batch, tokens, hidden_size = {hidden_size}), "
+            f"inputs_embeds must have the shape (batch, tokens >= 1, hidden_size = {hidden_size}), "
             f"got {tuple(inputs_embeds.shape)}"
         )
     if not inputs_embeds.is_floating_point():
@@ -45,7 +45,9 @@ def check_inputs(input_ids: Tensor | None, inputs_embeds: Tensor | None, hidden_
 
 
 def check_range(name: str, ids: Tensor, size: int, table: str) -> None:
-    """Ids must be rows of a table of ``size`` rows."""
+    """Ids must be of a dtype that indexes a table, and rows of one of ``size`` rows."""
+    if ids.dtype not in (torch.int64, torch.int32):
+        raise TypeError(f"{name} must be of dtype torch.int64 or torch.int32, got {ids.dtype}")
     if can_read_values(ids):
         low, high = ids.aminmax()
         if low < 0 or high >= size:
@@ -53,13 +55,19 @@ def check_range(name: str, ids: Tensor, size: int, table: str) -> None:
             raise ValueError(f"{name} must lie within {table}, 0 to {size - 1}, got {worst}")
 
 
+def _check_tensor(name: str, x: object) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+
+
 def check_rows(name: str, x: Tensor | None, given: Tensor, *, integer: bool = True) -> None:
     """``x`` must be (batch, tokens) like the input."""
     if x is None:
         return
+    _check_tensor(name, x)
     if x.shape != given.shape[:2]:
         raise ValueError(f"{name} must have the shape (batch, tokens) = {tuple(given.shape[:2])}, got {tuple(x.shape)}")
-    if integer and (x.is_floating_point() or x.is_complex()):
+    if integer and (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool):
         raise TypeError(f"{name} must be of an integer dtype, got {x.dtype}")
 
 
@@ -79,9 +87,11 @@ def check_choices(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> int
         given = "both" if input_ids is not None else "neither"
         raise ValueError(f"give exactly one of input_ids and inputs_embeds, got {given}")
     if input_ids is not None:
+        _check_tensor("input_ids", input_ids)
         if input_ids.dim() != 3:
             raise ValueError(f"input_ids must have the shape (batch, choices, tokens), got {tuple(input_ids.shape)}")
         return input_ids.shape[1]
+    _check_tensor("inputs_embeds", inputs_embeds)
     assert inputs_embeds is not None
     if inputs_embeds.dim() != 4:
         raise ValueError(

@@ -44,7 +44,14 @@ def check_sizes(config: Any) -> None:
     Raises:
         ValueError: naming the field, its value and what is possible.
     """
-    for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+    for name in (
+        "vocab_size",
+        "type_vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+    ):
         value = getattr(config, name)
         if value < (0 if name == "num_hidden_layers" else 1):
             raise ValueError(f"{name} must be positive, got {value}")

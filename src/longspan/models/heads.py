@@ -56,5 +56,5 @@ def labels_or_alias(labels: Tensor | None, masked_lm_labels: Tensor | None) -> T
 
 
 def flatten_choices(x: Tensor | None) -> Tensor | None:
-    """(B, choices, ...) as (B * choices, ...)."""
-    return None if x is None else x.flatten(0, 1)
+    """(B, choices, N, ...) as (B * choices, N, ...); rows without an axis of choices stay as they are."""
+    return x if x is None or x.dim() <= 2 else x.flatten(0, 1)

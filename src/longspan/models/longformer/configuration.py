@@ -72,6 +72,10 @@ class LongformerConfig(LongspanConfig):
             ValueError: naming the field, its value and what is possible.
         """
         check_sizes(self)
+        if not isinstance(self.attention_window, int | list | tuple) or not all(
+            isinstance(window, int) for window in self.windows
+        ):
+            raise ValueError(f"attention_window must hold whole numbers, got {self.attention_window!r}")
         if len(self.windows) != self.num_hidden_layers:
             raise ValueError(
                 f"attention_window must be an int or a list with one per layer ({self.num_hidden_layers}), "

@@ -142,11 +142,14 @@ class LongformerModel(LongformerPreTrainedModel):
         given = check_inputs(input_ids, inputs_embeds, self.config.hidden_size, self.config.vocab_size)
         check_mask("attention_mask", attention_mask, given, 2)
         check_mask("global_attention_mask", global_attention_mask, given, 1)
-        for name, x in (("token_type_ids", token_type_ids), ("segment_ids", segment_ids)):
+        if position_ids is not None and position_ids.dim() == 2 and position_ids.shape[0] == 1:
+            position_ids = position_ids.expand(given.shape[0], -1)
+        for name, x in (
+            ("token_type_ids", token_type_ids),
+            ("position_ids", position_ids),
+            ("segment_ids", segment_ids),
+        ):
             check_rows(name, x, given)
-        if position_ids is not None:
-            position_ids = position_ids.expand(given.shape[:2]) if position_ids.shape[0] == 1 else position_ids
-            check_rows("position_ids", position_ids, given)
         config = self.config
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
         output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
