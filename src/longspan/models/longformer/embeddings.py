@@ -63,7 +63,8 @@ class LongformerEmbeddings(nn.Module):
         else:
             assert inputs_embeds is not None
             counted = torch.ones(inputs_embeds.shape[:2], dtype=torch.bool, device=inputs_embeds.device)
-            self._check_length(inputs_embeds.shape[1])
+            if segment_ids is None:
+                self._check_length(inputs_embeds.shape[1])
         if segment_ids is not None:
             counted = counted & (segment_ids >= 0)
         rank = rank_in_segment(counted, segment_ids)
