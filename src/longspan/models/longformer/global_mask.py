@@ -53,7 +53,8 @@ def default_mask(
     """The default global mask of a task, for each segment, s being its first separator.
 
     "first" (classification): the first valid token. "question" (question answering): tokens before s. "choice"
-    (multiple choice): tokens after ``s + 1``. The latter two: the first valid token only where there is no separator.
+    (multiple choice, which takes no segments): tokens after ``s + 1``. The latter two: the first valid token only
+    where there is no separator.
     """
     everything = torch.ones(shape, dtype=torch.bool, device=device)
     valid = everything if segment_ids is None else segment_ids >= 0
@@ -61,13 +62,11 @@ def default_mask(
     if default == "first" or input_ids is None or sep_token_id is None:
         return first
     separators = valid & (input_ids == sep_token_id)
+    if default == "choice":
+        # by column: a masked token keeps its place
+        column = torch.arange(shape[1], device=device)
+        chosen = column > separators.to(torch.int64).argmax(1, keepdim=True) + 1
+        return valid & torch.where(separators.any(1, keepdim=True), chosen, first)
     seen = rank_in_segment(separators, segment_ids)
     after = rank_in_segment(separators.flip(1), None if segment_ids is None else segment_ids.flip(1)).flip(1)
-    has_separator = seen + after > 0
-    if default == "question":
-        chosen = seen == 0
-    else:
-        place = rank_in_segment(everything, segment_ids)
-        before = rank_in_segment(seen == 0, segment_ids)  # tokens before the separator
-        chosen = (seen > 0) & (place > before + 2)
-    return valid & torch.where(has_separator, chosen, first)
+    return valid & torch.where(seen + after > 0, seen == 0, first)

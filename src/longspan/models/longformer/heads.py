@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from transformers import initialization
 
-from ..checks import check_choices
+from ..checks import can_read_values, check_choices, check_inputs, check_mask, check_rows
 from ..heads import TaskModel, flatten_choices, labels_or_alias
 from ..losses import classification_loss, cross_entropy, span_loss, token_classification_loss
 from ..segments import merge_padding, take_first
@@ -37,21 +38,26 @@ class _LongformerTask(TaskModel, LongformerPreTrainedModel):
 
     def _inputs(self, default: Default | None, segment_ids: Tensor | None, **inputs: Any) -> dict[str, Any]:
         """The backbone's arguments, with the task's default global mask where the caller gave none."""
-        ids, embeds = inputs["input_ids"], inputs["inputs_embeds"]
-        given = ids if ids is not None else embeds
-        mask, global_mask = inputs["attention_mask"], inputs["global_attention_mask"]
-        if default is not None and global_mask is None and given is not None and given.dim() >= 2:
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        given = check_inputs(ids, inputs["inputs_embeds"], self.config.hidden_size, self.config.vocab_size)
+        check_mask("attention_mask", mask, given, 2)
+        check_rows("segment_ids", segment_ids, given)
+        if default is not None and inputs["global_attention_mask"] is None:
             if ids is None and default != "first":
-                _note_once(
-                    f"{type(self).__name__} cannot find separators in inputs_embeds: no token is global. "
-                    "Pass global_attention_mask to choose them."
-                )
-            elif mask is None or mask.shape == given.shape[:2]:  # a mask of another shape is the backbone's to refuse
-                visible = merge_padding(segment_ids, mask)
-                sep_token_id = self.config.sep_token_id
-                shape = (given.shape[0], given.shape[1])
+                if not _holds_global(mask):
+                    _note_once(
+                        f"{type(self).__name__} cannot find separators in inputs_embeds: no token is global. "
+                        "Pass global_attention_mask to choose them."
+                    )
+            else:
                 inputs["global_attention_mask"] = default_unless_merged(
-                    default, mask, visible, ids, sep_token_id, shape, given.device
+                    default,
+                    mask,
+                    merge_padding(segment_ids, mask),
+                    ids,
+                    self.config.sep_token_id,
+                    (given.shape[0], given.shape[1]),
+                    given.device,
                 )
         return {**inputs, "segment_ids": segment_ids}
 
@@ -68,7 +74,10 @@ class LongformerLMHead(nn.Module):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """(B, N, d) to (B, N, vocab_size)."""
-        return self.decoder(self.layer_norm(nn.functional.gelu(self.dense(hidden_states))))
+        hidden_states = self.layer_norm(nn.functional.gelu(self.dense(hidden_states)))
+        if self.bias is not self.decoder.bias:  # not tied: it scores nothing, but stays part of the graph
+            hidden_states = hidden_states + self.bias[:0].sum()
+        return self.decoder(hidden_states)
 
 
 class LongformerForMaskedLM(_LongformerTask):
@@ -92,6 +101,12 @@ class LongformerForMaskedLM(_LongformerTask):
     def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
         """Replace the decoder."""
         self.lm_head.decoder = new_embeddings
+        self.lm_head.bias = new_embeddings.bias
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, LongformerLMHead):  # a checkpoint without a head leaves its memory as it was
+            initialization.zeros_(module.bias)
 
     def forward(
         self,
@@ -264,6 +279,8 @@ class LongformerForQuestionAnswering(_LongformerTask):
     """Longformer that finds an answer's first and last token. The question is global by default."""
 
     def __init__(self, config: LongformerConfig) -> None:
+        if config.num_labels != 2:
+            raise ValueError(f"question answering has num_labels 2 (start and end), got {config.num_labels}")
         super().__init__(config)
         self.num_labels = config.num_labels
         self.longformer = LongformerModel(config, add_pooling_layer=False)
@@ -377,6 +394,10 @@ def _span_loss(
     out: dict[str, Tensor],
 ) -> Tensor:
     return span_loss(out["start_logits"], out["end_logits"], *positions, valid, num_items_in_batch)
+
+
+def _holds_global(attention_mask: Tensor | None) -> bool:
+    return attention_mask is not None and can_read_values(attention_mask) and bool((attention_mask == 2).any())
 
 
 def _note_once(message: str) -> None:
