@@ -1,4 +1,4 @@
-"""What the source's docstrings have and Google style lacks: cross-reference roles, and lists of names over two lines."""
+"""What the docstrings have and Google style lacks: cross-reference roles, and lists of names over two lines."""
 
 import re
 from typing import Any
