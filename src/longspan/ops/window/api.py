@@ -96,10 +96,8 @@ def sliding_window_attention(
     _check_tensors(query, key, value)
     left, right = _check_window(window_size)
     steps = _check_dilation(dilation, query.shape[2])
-    _check_rows("segment_ids", segment_ids, query)
-    if segment_ids is not None and segment_ids.dtype == torch.bool:
-        raise TypeError("segment_ids must be integers (negative: padding), got torch.bool, which cannot mark padding")
-    _check_rows("global_mask", global_mask, query)
+    _check_rows("segment_ids", segment_ids, query, "integers (negative: padding)")
+    _check_rows("global_mask", global_mask, query, "bools or integers")
     if global_projections is not None:
         global_projections = _check_projections(global_projections, query)
     if not isinstance(dropout_p, float | int) or not 0.0 <= dropout_p < 1.0:
@@ -175,15 +173,15 @@ def _check_dilation(dilation: int | Sequence[int], heads: int) -> list[int]:
     return steps
 
 
-def _check_rows(name: str, x: Tensor | None, query: Tensor) -> None:
+def _check_rows(name: str, x: Tensor | None, query: Tensor, possible: str) -> None:
     if x is None:
         return
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a tensor or None, got {type(x).__name__}")
     if x.shape != query.shape[:2]:
         raise ValueError(f"{name} must have the shape (batch, tokens) = {tuple(query.shape[:2])}, got {tuple(x.shape)}")
-    if x.is_floating_point() or x.is_complex():
-        raise TypeError(f"{name} must hold integers or bools, got {x.dtype}")
+    if x.is_floating_point() or x.is_complex() or (x.dtype == torch.bool and "bools" not in possible):
+        raise TypeError(f"{name} must hold {possible}, got {x.dtype}")
 
 
 def _check_projections(
@@ -203,7 +201,7 @@ def _check_projections(
         raise TypeError(
             f"global_projections must be GlobalProjections, GlobalStates or None, got {type(projections).__name__}"
         )
-    if torch.is_autocast_enabled(query.device.type) and len({x.dtype for x in projections.tensors()}) > 1:
+    if len({x.dtype for x in projections.tensors()}) > 1 and torch.is_autocast_enabled(query.device.type):
         # as autocast does to a linear layer
         projections = GlobalProjections(*(x.to(query.dtype) for x in projections.tensors()))
     hidden = projections.hidden_states
