@@ -50,7 +50,7 @@ format: $(READY) ## Put the code into its format
 	$(BIN)/ruff format .
 
 docs: $(READY) ## Build the documentation into site/ (strict)
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(READY) ## Measure against transformers, each figure after a check of the result
 	$(OFFLINE) $(BIN)/python -m benchmarks layer $(ARGS)

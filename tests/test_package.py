@@ -242,3 +242,25 @@ def test_the_version_is_that_of_the_installed_package():
     from importlib.metadata import version
 
     assert version("longspan") == longspan.__version__
+
+
+def test_licence_and_credit_are_installed():
+    from importlib.metadata import distribution
+
+    files = {f.name: f for f in distribution("longspan").files or []}
+    assert "Apache License" in files["LICENSE"].read_text(encoding="utf-8")
+    assert "The Atticus Project" in files["NOTICE"].read_text(encoding="utf-8")
+    assert (SOURCE / "py.typed").is_file()
+
+
+def test_every_file_is_part_of_the_wheel():
+    """Nothing that the package needs is hidden from git, which is what the wheel is built from."""
+    done = subprocess.run(
+        ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "src"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    assert not [name for name in done.stdout.splitlines() if "__pycache__" not in name]
