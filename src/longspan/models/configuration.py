@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
@@ -24,6 +25,30 @@ class LongspanConfig(PreTrainedConfig):
             for name, value in fields.items()
             if name not in self.own_fields or value != self.own_fields[name]
         }
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: Any, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The content of a checkpoint's config.json, and the keywords that are left.
+
+        Raises:
+            ValueError: it is of another architecture.
+            OSError: there is no such directory, or no config.json in it, or an empty one.
+        """
+        name = str(pretrained_model_name_or_path)
+        if not os.path.exists(name) and (os.path.isabs(name) or name.startswith(".") or name.count("/") > 1):
+            raise FileNotFoundError(f"{name!r} is no directory, and no hub id either")
+        fields, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if not fields:
+            raise FileNotFoundError(f"{name!r} has no config.json, or an empty one")
+        given = fields.get("model_type", cls.model_type)
+        if given != cls.model_type:
+            raise ValueError(
+                f"{name!r} is a checkpoint of model type {given!r}; {cls.__name__} reads {cls.model_type!r} only. "
+                f"transformers.AutoModel finds the class for {given!r}"
+            )
+        return fields, rest
 
     @property
     def output_attentions(self) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ...ops.window import GlobalProjections, GlobalStates, attention_maps, sliding_window_attention
 from .configuration import LongformerConfig
@@ -86,10 +87,16 @@ class LongformerSelfAttention(nn.Module):
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Whether the module is its weight and bias and nothing else."""
+    """Whether the module is its weight and bias and nothing else.
+
+    It is not with an adapter, a hook, or a weight that is quantised or sharded.
+    """
     return (
         type(module) is nn.Linear
         and not module._forward_hooks
         and not module._forward_pre_hooks
+        and not module._backward_hooks
+        and not module._backward_pre_hooks
         and "forward" not in vars(module)
+        and not is_traceable_wrapper_subclass(module.weight)
     )

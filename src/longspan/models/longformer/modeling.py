@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from ..checks import check_inputs, check_mask, check_rows
 from ..layers import TransformerLayer
+from ..loading import LongspanPreTrainedModel
 from ..segments import merge_padding, take_first
-from .attention import LongformerSelfAttention, Visibility
+from .attention import BACKENDS, LongformerSelfAttention, Visibility
 from .configuration import LongformerConfig
 from .embeddings import LongformerEmbeddings
 from .global_mask import merge_global
@@ -67,14 +67,13 @@ class LongformerPooler(nn.Module):
         return self.activation(self.dense(take_first(hidden_states, segment_ids)))
 
 
-class LongformerPreTrainedModel(PreTrainedModel):
+class LongformerPreTrainedModel(LongspanPreTrainedModel):
     """Loading, saving and initialisation, as of every model of transformers."""
 
     config_class = LongformerConfig
     base_model_prefix = "longformer"
-    supports_gradient_checkpointing = True
+    attn_backends = tuple(BACKENDS)
     _no_split_modules: ClassVar[list[str]] = ["LongformerLayer", "LongformerEmbeddings"]
-    _supports_sdpa = True
     config: LongformerConfig
 
 

@@ -33,33 +33,36 @@ class NystromformerEmbeddings(nn.Module):
         inputs_embeds: Tensor | None,
         token_type_ids: Tensor | None,
         position_ids: Tensor | None,
-        segment_ids: Tensor | None,
+        segments: Tensor | None,
     ) -> Tensor:
         """Embeddings (B, N, d) of ``input_ids`` (B, N) or ``inputs_embeds`` (B, N, d).
 
-        ``segment_ids`` (B, N) with -1 at padding, or None: positions count from each document's first valid token.
+        ``segments`` (B, N) as in :func:`longspan.ops.nystrom_attention`: positions count from each document's first
+        valid token.
         """
         if inputs_embeds is None:
             inputs_embeds = self.word_embeddings(input_ids)
         if position_ids is None:
-            position_ids = self._positions(inputs_embeds, segment_ids)
+            position_ids = self._positions(inputs_embeds, segments)
         else:
             rows = self.config.max_position_embeddings + _RESERVED
             check_range("position_ids", position_ids, rows, "the position table")
         if token_type_ids is None:
-            embeddings = inputs_embeds + self.token_type_embeddings.weight[0]
+            # a call and no read of the weight, so that hooks that fetch offloaded weights run
+            first = torch.zeros(1, dtype=torch.int64, device=inputs_embeds.device)
+            embeddings = inputs_embeds + self.token_type_embeddings(first)
         else:
             check_range("token_type_ids", token_type_ids, self.config.type_vocab_size, "type_vocab_size")
             embeddings = inputs_embeds + self.token_type_embeddings(token_type_ids)
         return self.dropout(self.LayerNorm(embeddings + self.position_embeddings(position_ids)))
 
-    def _positions(self, given: Tensor, segment_ids: Tensor | None) -> Tensor:
+    def _positions(self, given: Tensor, segments: Tensor | None) -> Tensor:
         """Position ids (B, N) or (1, N): the distance to the document's first valid token, + 2."""
         period = self.config.position_period
-        if segment_ids is None:
+        if segments is None:
             place = torch.arange(given.shape[1], device=given.device).unsqueeze(0)
         else:
-            place = place_in_segment(segment_ids)
+            place = place_in_document(segments)
         if period is not None:
             place = place % period
         elif can_read_values(place):
@@ -81,16 +84,19 @@ class NystromformerEmbeddings(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def place_in_segment(segment_ids: Tensor) -> Tensor:
-    """Columns between each token and the first token of its segment, (B, N) int64; 0 at padding. Traceable.
+def place_in_document(segments: Tensor) -> Tensor:
+    """Columns between each token and the first token of its document, (B, N) int64; 0 at padding. Traceable.
 
-    A masked token inside a document keeps its place. ``segment_ids`` (B, N) may be in any order.
+    A masked token inside a document keeps its place. ``segments`` (B, N) as in
+    :func:`longspan.ops.nystrom_attention`; ids may be in any order.
     """
-    ids, order = torch.sort(segment_ids, dim=1, stable=True)
-    starts = torch.ones_like(ids, dtype=torch.bool)
-    starts[:, 1:] = ids[:, 1:] != ids[:, :-1]
-    column = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    column = torch.arange(segments.shape[1], device=segments.device).expand_as(segments)
+    if segments.dtype == torch.bool:
+        first = segments.to(torch.int64).argmax(1, keepdim=True)
+        return (column - first).masked_fill(~segments, 0)
+    ids, order = torch.sort(segments, dim=1, stable=True)
+    # roll instead of slices of length N - 1, which would bar export from short inputs
+    starts = (ids != ids.roll(1, 1)) | (column == 0)
     latest_start = column.masked_fill(~starts, 0).cummax(1).values
     first = order.gather(1, latest_start)
-    place = torch.zeros_like(order).scatter(1, order, order - first)
-    return place.masked_fill(segment_ids < 0, 0)
+    return torch.zeros_like(order).scatter(1, order, order - first).masked_fill(segments < 0, 0)

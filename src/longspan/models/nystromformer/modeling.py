@@ -7,30 +7,36 @@ import logging
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from ..checks import check_inputs, check_mask, check_rows
 from ..layers import TransformerLayer
+from ..loading import LongspanPreTrainedModel
 from ..segments import merge_padding
-from .attention import NystromformerSelfAttention, Visibility
+from .attention import BACKENDS, NystromformerSelfAttention, Visibility
 from .configuration import NystromformerConfig
 from .embeddings import NystromformerEmbeddings
 
 _logger = logging.getLogger("longspan.nystromformer")
 
 
-class NystromformerPreTrainedModel(PreTrainedModel):
+class NystromformerPreTrainedModel(LongspanPreTrainedModel):
     """Base class of the Nyströmformer models: loading, saving, initialisation."""
 
     config_class = NystromformerConfig
     config: NystromformerConfig
     base_model_prefix = "nystromformer"
-    supports_gradient_checkpointing = True
-    _supports_sdpa = True
-    _no_split_modules: ClassVar[list[str]] = ["TransformerLayer", "NystromformerEmbeddings"]
+    attn_backends = tuple(BACKENDS)
+    _no_split_modules: ClassVar[list[str]] = ["NystromformerLayer", "NystromformerEmbeddings"]
     # constants in checkpoints of old versions of transformers
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"embeddings\.(position_ids|token_type_ids)$"]
+
+
+class NystromformerLayer(TransformerLayer):
+    """One encoder layer: Nyström attention, then feed-forward."""
+
+    def __init__(self, config: NystromformerConfig) -> None:
+        super().__init__(config, NystromformerSelfAttention(config))
 
 
 class NystromformerEncoder(nn.Module):
@@ -38,15 +44,13 @@ class NystromformerEncoder(nn.Module):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(
-            TransformerLayer(config, NystromformerSelfAttention(config)) for _ in range(config.num_hidden_layers)
-        )
+        self.layer = nn.ModuleList(NystromformerLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(
         self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool, output_hidden_states: bool
     ) -> tuple[Tensor, tuple[Tensor, ...] | None, tuple[Any, ...] | None]:
         """The last hidden states (B, N, d); all of them, the embeddings first; the attention of each layer."""
-        states, maps = [hidden_states], []
+        states, maps = ([hidden_states] if output_hidden_states else []), []
         for layer in self.layer:
             hidden_states, attention = layer(hidden_states, visibility, output_attentions)
             if output_hidden_states:
@@ -63,8 +67,8 @@ class NystromformerModel(NystromformerPreTrainedModel):
     """Nyströmformer without a head (Xiong et al., arXiv 2102.03902)."""
 
     def __init__(self, config: NystromformerConfig) -> None:
-        super().__init__(config)
         config.check()
+        super().__init__(config)
         if config.attention_type is None and config.uses_softmax:
             _say_softmax(config.num_landmarks)
         self.embeddings = NystromformerEmbeddings(config)
@@ -128,7 +132,7 @@ class NystromformerModel(NystromformerPreTrainedModel):
         ids = merge_padding(segment_ids, attention_mask)
         # without segments each row is one document, which a bool mask says
         segments = ids if segment_ids is not None or ids is None else ids >= 0
-        embeddings = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, ids)
+        embeddings = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segments)
         last, states, maps = self.encoder(
             embeddings, Visibility(segments, ids), bool(output_attentions), bool(output_hidden_states)
         )
