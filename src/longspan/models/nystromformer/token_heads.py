@@ -217,9 +217,13 @@ class NystromformerForQuestionAnswering(TaskModel, NystromformerPreTrainedModel)
 
         def loss(made: dict[str, Tensor]) -> Tensor:
             assert start_positions is not None and end_positions is not None
+            start, end = made["start_logits"], made["end_logits"]
             ids = merge_padding(segment_ids, attention_mask)
-            valid = None if ids is None else ids >= 0
-            return span_loss(made["start_logits"], made["end_logits"], start_positions, end_positions, valid)
+            if ids is None:
+                return span_loss(start, end, start_positions, end_positions, None)
+            # padding is no answer, so it takes no probability either
+            start, end = (x.masked_fill(ids < 0, torch.finfo(x.dtype).min) for x in (start, end))
+            return span_loss(start, end, start_positions, end_positions, ids >= 0)
 
         return self._run(
             {
