@@ -24,15 +24,16 @@ _DATE = re.compile(
 )
 _TITLE = re.compile(r"\b(?:[A-Z][A-Z&,/-]+\s+){0,6}(?:AGREEMENT|CONTRACT|AMENDMENT)\b")
 _COMPANY = re.compile(
-    r"\b(?:[A-Z0-9][\w.&'-]*,?\s+){1,6}?"
-    r"(?:Incorporated|Corporation|Company|Limited|Inc\b\.?|Corp\b\.?|LLC\b|L\.L\.C\.|Ltd\b\.?|L\.P\.|LP\b|N\.A\.|S\.A\.)",
-    re.IGNORECASE,
+    r"\b(?:[A-Z0-9][\w.&'-]*,?\s+(?:of\s+|and\s+|&\s+)?){1,6}"
+    r"(?:Incorporated|Corporation|Company|Limited|Inc\b\.?|Corp\b\.?|Ltd\b\.?|INC\b\.?|CORP\b\.?|CORPORATION|LTD\b\.?"
+    r"|LIMITED|COMPANY|LLC\b|L\.L\.C\.|L\.P\.|LP\b|N\.A\.|S\.A\.)"
 )
 _ALIAS = re.compile('\\(?(?:the|hereinafter)?\\s*["\u201c]([A-Z][\\w &-]{1,30})["\u201d]')
 _LAW = re.compile(
     r"(?:govern(?:ed|ing)|constru\w+|interpret\w+)\b.{0,120}\blaws?\b|\blaws?\b.{0,60}\bshall govern", re.DOTALL | re.I
 )
-_EFFECTIVE = re.compile(r"effective|commence", re.IGNORECASE)
+_MADE = re.compile(r"\b(?:dated|as\s+of|entered|made|this)\b", re.IGNORECASE)
+_EFFECTIVE = re.compile(r"\b(?:effective|commenc\w+)\b", re.IGNORECASE)
 
 
 def find_by_pattern(text: str) -> list[Passage]:
@@ -41,12 +42,11 @@ def find_by_pattern(text: str) -> list[Passage]:
     title = _TITLE.search(text[:5000])
     if title:
         found.append(Passage("Document Name", title.start(), title.end()))
-    dates = list(_DATE.finditer(text[:6000]))
-    if dates:
-        found.append(Passage("Agreement Date", dates[0].start(), dates[0].end()))
-    effective = [d for d in dates if _EFFECTIVE.search(text[max(0, d.start() - 60) : d.end() + 60])]
-    for date in (effective or dates)[:1]:
-        found.append(Passage("Effective Date", date.start(), date.end()))
+    dates = list(_DATE.finditer(text[:8000]))
+    for category, cue, reach in (("Agreement Date", _MADE, 80), ("Effective Date", _EFFECTIVE, 40)):
+        likely = [d for d in dates if cue.search(text[max(0, d.start() - reach) : d.start()])]
+        for date in (likely or dates)[:1]:
+            found.append(Passage(category, date.start(), date.end()))
     # Parties stand in the preamble: around the first date, or at the start.
     begin = max(0, dates[0].start() - 400) if dates else 0
     preamble = text[begin : begin + 1600]
@@ -129,7 +129,7 @@ class SentenceClassifier:
                 for found, gold in pairs:
                     kept = [p for p in found if p.score >= threshold]
                     total = total + score_text(kept, gold, [category])[category]
-                best = max(best, (total.f1, float(threshold)))
+                best = max(best, (total.f1, round(float(threshold), 2)))
             self.thresholds[category] = best[1]
         return self
 

@@ -55,19 +55,19 @@ class Contract:
 
 
 def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
-    """The folder with CUAD's two files: the argument, else ``$LONGSPAN_DATA/cuad``.
+    """The folder with CUAD's two files: the argument, else ``$LONGSPAN_DATA/cuad``, else ``../shared/data/cuad``.
 
     Raises:
         FileNotFoundError: naming the folder and the file that is missing.
     """
     if folder is None:
-        if "LONGSPAN_DATA" not in os.environ:
-            raise FileNotFoundError("no data folder given: pass one, or set LONGSPAN_DATA to the folder above cuad/")
-        folder = Path(os.environ["LONGSPAN_DATA"]) / "cuad"
+        folder = Path(os.environ.get("LONGSPAN_DATA", "../shared/data")) / "cuad"
     path = Path(folder)
     for name in ("full_contract_txt.jsonl.xz", "master_clauses.csv.xz"):
         if not (path / name).is_file():
-            raise FileNotFoundError(f"{path} holds no {name}")
+            raise FileNotFoundError(
+                f"{path} holds no {name}; give the folder, or set LONGSPAN_DATA to the one above it"
+            )
     return path
 
 

@@ -201,7 +201,7 @@ def _characters(document: Document, first: int, last: int) -> tuple[int, int]:
 
 
 def _snap(document: Document, start: int, end: int) -> tuple[int, int]:
-    """Move each end to the edge of its sentence where that leaves out or takes in less than a third of the sentence."""
+    """Move each end to the edge of its sentence where that leaves out or takes in at most a third of the sentence."""
     s = max(int(np.searchsorted(document.sentences[:, 0], start, side="right")) - 1, 0)
     e = max(int(np.searchsorted(document.sentences[:, 0], end - 1, side="right")) - 1, 0)
     left, right = document.sentences[s]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 _QUOTES = "\"'\u201c\u201d\u2018\u2019\u00ab\u00bb"
 _QUOTES_BEFORE, _QUOTES_AFTER = frozenset(_QUOTES), frozenset(_QUOTES + ",.")
 
+_SHORT = 60
+
 Span = tuple[int, int]
 
 
@@ -33,23 +35,30 @@ class Searcher:
         """One place for each quotation of one category, sorted; quotations that are nowhere are left out.
 
         Long quotations stand in one place. Short ones (a date, a name, "Company") stand in many, and the first is
-        often wrong: inside another word, on a cover page, inside a longer quotation of the list. So, longest first,
-        candidates are ordered by: cut out of a word or not; inside a place already given or not; for a string that
-        somewhere stands in quotation marks (a defined term), quoted or not; distance to the nearest place already given
-        that was sure (unique or quoted); position. A string listed twice takes two places.
+        often wrong: inside another word, on a cover page, inside a longer quotation of the list. Candidates are ordered
+        by: cut out of a word or not; inside a place already given or not; in quotation marks (a defined term) or not;
+        distance to the nearest sure place; position. Sure are the places of strings that stand only once or in
+        quotation marks; they are given first, and longer strings before shorter ones. A string listed twice takes two
+        places.
         """
+        queue = sorted(quotations, key=lambda q: -len(q))
+        places = {q: self.occurrences(q) for q in queue}
+        sure = {q: len(spans) == 1 or self._short_and_quoted(q, spans) for q, spans in places.items()}
         taken: list[Span] = []
         anchors: list[Span] = []
-        for quotation in sorted(quotations, key=lambda q: -len(q)):
-            candidates = [c for c in self.occurrences(quotation) if c not in taken]
+        for quotation in sorted(queue, key=lambda q: not sure[q]):
+            candidates = [c for c in places[quotation] if c not in taken]
             if not candidates:
                 continue
-            short = len(quotation) <= 60
-            best = min(candidates, key=lambda c: self._rank(c, taken, anchors if short else []))
-            if len(candidates) == 1 or (short and self._quoted(best)):
+            near = [] if sure[quotation] or len(quotation) > _SHORT else anchors
+            best = min(candidates, key=lambda c: self._rank(c, taken, near))
+            if sure[quotation]:
                 anchors.append(best)
             taken.append(best)
         return sorted(taken)
+
+    def _short_and_quoted(self, quotation: str, spans: list[Span]) -> bool:
+        return len(quotation) <= _SHORT and any(self._quoted(span) for span in spans)
 
     def _rank(self, span: Span, taken: list[Span], anchors: list[Span]) -> tuple[bool, bool, bool, int, int]:
         inside = any(t[0] <= span[0] and span[1] <= t[1] for t in taken)

@@ -40,6 +40,8 @@ SHAPE: dict[str, Any] = {
     "hidden_dropout_prob": 0.1,
     "attention_probs_dropout_prob": 0.0,
 }
+LOOKS = ((-1, 0, 1), (-4, 0, 4), (-16, 0, 16))
+"""Distances at which the heads of each layer begin to look; see `initialize`."""
 LABELS = [f"I-{c}" for c in CATEGORIES] + [f"B-{c}" for c in CATEGORIES]
 """Labels of the shipped checkpoint: inside a passage, and its first token."""
 
@@ -116,7 +118,7 @@ def train(contracts: list[Contract], arguments: argparse.Namespace) -> Any:
     if not trainer.checkpoint.exists():
         width = SHAPE["hidden_size"] - 2 * len(FREQUENCIES)
         vectors = embed_words([d.ids for d in documents], VOCABULARY, width, seed=arguments.seed)
-        initialize(model, word_vectors=vectors, rates=np.clip(rates, 1e-6, 0.5), seed=arguments.seed)
+        initialize(model, word_vectors=vectors, rates=np.clip(rates, 1e-6, 0.5), offsets=LOOKS, seed=arguments.seed)
         trainer.restart_average()
     trainer.run()
     trainer.use_average()

@@ -9,6 +9,7 @@ that look a fixed distance to the left or right. All of it stays trainable.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def initialize(
     word_vectors: np.ndarray,
     rates: np.ndarray,
     scale: float = 0.1,
-    offsets: tuple[tuple[int, ...], ...] = ((-1, 0, 1), (-4, 0, 4), (-16, 0, 16)),
+    offsets: Sequence[Sequence[int]],
     seed: int = 0,
 ) -> None:
     """Set the weights of a `LongformerForTokenClassification` in place.

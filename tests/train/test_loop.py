@@ -1,0 +1,130 @@
+"""Two steps, an interruption, two more: the same weights as four at once. Then export, load, and score."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from longspan.models.longformer import LongformerForTokenClassification
+from longspan.tasks.cuad import CATEGORIES, Contract
+from longspan.tasks.passages import Passage
+from longspan.train import contracts as recipe
+from longspan.train.crops import CropSampler, Encoded
+from longspan.train.export import build_config
+from longspan.train.initialize import FREQUENCIES, circular_positions, initialize
+from longspan.train.loop import Schedule, Trainer, learning_rate
+from longspan.train.muon import orthogonalize
+
+SHAPE = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 1,
+    "intermediate_size": 32,
+    "attention_window": 8,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.0,
+}
+
+
+def make_trainer(folder, **schedule):
+    rng = np.random.default_rng(0)
+    ids = rng.integers(5, 40, 200)
+    labels = np.stack([ids % 7 == 0, ids % 5 == 0], axis=1)
+    document = Encoded(ids, np.zeros((200, 2), int), labels, np.array([[0, 3, 5], [1, 90, 95]]))
+    torch.manual_seed(0)
+    model = LongformerForTokenClassification(build_config(SHAPE, 40, 64, 2))
+    vectors = rng.normal(size=(40, 64 - 2 * len(FREQUENCIES))).astype(np.float32)
+    initialize(model, word_vectors=vectors, rates=np.array([0.1, 0.2]), offsets=((1,), (0,)))
+    sampler = CropSampler([document], [labels], focus=2, length=32, batch=2)
+    return Trainer(model, sampler, Schedule(**schedule), torch.ones(2), folder)
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
+    whole = make_trainer(tmp_path / "whole", steps=4)
+    whole.run()
+    make_trainer(tmp_path / "parts", steps=4).run(until=2)
+    rest = make_trainer(tmp_path / "parts", steps=4)
+    rest.run()
+    assert whole.step == rest.step == 4
+    for (name, a), b in zip(whole.model.state_dict().items(), rest.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    for name, a in whole.averaged.items():
+        assert torch.equal(a, rest.averaged[name]), name
+
+
+def test_training_changes_the_weights_and_lowers_the_loss(tmp_path):
+    trainer = make_trainer(tmp_path, steps=60)
+    before = trainer.model.classifier.weight.detach().clone()
+    first = np.mean([trainer.train_step() for _ in range(5)])
+    while trainer.step < 55:
+        trainer.train_step()
+    last = np.mean([trainer.train_step() for _ in range(5)])
+    assert last < first
+    assert not torch.equal(before, trainer.model.classifier.weight)
+
+
+def test_time_ends_a_run_as_steps_do(tmp_path):
+    trainer = make_trainer(tmp_path, steps=10**6, minutes=1e-9)
+    trainer.run()
+    assert trainer.step == 1
+
+
+def test_learning_rate_rises_and_falls():
+    assert [round(learning_rate(p, 0.1), 3) for p in (0, 0.05, 0.1, 0.55, 1.0, 1.2)] == [0, 0.5, 1, 0.5, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (24, 60), (60, 24)])
+def test_orthogonalize_levels_the_singular_values(shape):
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)).float())
+    assert values.min() > 0.5 and values.max() < 1.4
+
+
+def test_distance_is_a_rotation_of_the_first_positions():
+    period = 256
+    table = circular_positions(period)
+    gram = table @ table.T
+    for shift in (1, 100, 200):
+        rolled = torch.roll(table, shift, dims=0)
+        assert torch.allclose(gram, rolled @ rolled.T, atol=1e-3)
+
+
+def test_heads_begin_by_looking_their_distance():
+    torch.manual_seed(0)
+    shape = SHAPE | {"num_hidden_layers": 1, "attention_window": 16}
+    model = LongformerForTokenClassification(build_config(shape, 40, 256, 2)).eval()
+    vectors = np.random.default_rng(0).normal(size=(40, 32)).astype(np.float32)
+    initialize(model, word_vectors=vectors, rates=np.array([0.1, 0.1]), offsets=((3,),))
+    maps = model(torch.randint(5, 40, (1, 50)), output_attentions=True).attentions[0]
+    # Column x of a map is the key at distance x - 8.
+    assert (maps[0, 0, 10:40].argmax(dim=-1) == 3 + 8).float().mean() > 0.9
+
+
+def test_the_recipe_runs_from_contracts_to_a_checkpoint(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(recipe, "SHAPE", SHAPE)
+    monkeypatch.setattr(recipe, "LOOKS", ((1,), (0,)))
+    monkeypatch.setattr(recipe, "VOCABULARY", 300)
+    contracts = []
+    for i in range(6):
+        text = (
+            f"SUPPLY AGREEMENT number {i}\n\nThis Agreement is governed by the laws of Ohio. " + "Nothing else. " * 40
+        )
+        title, law = "SUPPLY AGREEMENT", "This Agreement is governed by the laws of Ohio."
+        marks = [(c, title) for c in CATEGORIES[:6]] + [(c, law) for c in (*CATEGORIES[6:], "Warranty Duration")]
+        passages = tuple(Passage(c, text.index(s), text.index(s) + len(s)) for c, s in marks)
+        contracts.append(
+            Contract(f"{i}.txt", ("train", "train", "train", "train", "validation", "test")[i], text, passages)
+        )
+    arguments = argparse.Namespace(out=tmp_path, steps=2, minutes=float("inf"), seed=0)
+    trainer = recipe.train(contracts, arguments)
+    assert trainer.step == 2
+    results = recipe.evaluate(contracts, tmp_path / "model", test=True)
+    assert set(results["test"]) == {"model", "sentences", "patterns"}
+    assert set(results["validation"]["model"]) == {*CATEGORIES, "mean"}
+    assert json.loads((tmp_path / "model" / "decoding.json").read_text()).keys() == set(CATEGORIES)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["position_period"] == recipe.PERIOD and config["dtype"] == "float16"
+    assert list(config["id2label"].values()) == recipe.LABELS
