@@ -39,15 +39,16 @@ def test_text_comes_back_and_offsets_slice_it(tokenizer, text):
     assert all(text[i].isspace() for i in set(range(len(text))) - covered)
 
 
-def test_words_with_the_same_neighbours_get_similar_vectors():
+def test_words_of_one_company_get_similar_vectors():
     rng = np.random.default_rng(0)
-    # 10 and 11 stand in one kind of company, 20 in another; 0 never occurs.
-    ids = [x for _ in range(400) for x in (rng.integers(1, 5), rng.choice([10, 11]), rng.integers(5, 9), 20)]
-    vectors = embed_words([np.array(ids)], 24, 8, reach=1)
-    assert vectors.shape == (24, 8) and vectors.dtype == np.float32
+    # 1 to 5 stand together, 6 to 10 stand together, 0 and 11 never occur.
+    documents = [rng.integers(low, low + 5, 100) for low in (1, 6) for _ in range(20)]
+    vectors = embed_words(documents, 12, 2, reach=3)
+    assert vectors.shape == (12, 2) and vectors.dtype == np.float32
     assert np.sqrt((vectors**2).mean()) == pytest.approx(1, abs=1e-5)
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
-    others = [unit[10] @ unit[x] for x in range(1, 24) if x not in (10, 11)]
-    assert unit[10] @ unit[11] > max(others) + 0.2
-    assert np.allclose(vectors[0], 0, atol=1e-5)
-    assert np.array_equal(vectors, embed_words([np.array(ids)], 24, 8, reach=1))
+    assert np.allclose(vectors[[0, 11]], 0, atol=1e-5)
+    unit = vectors[1:11] / np.linalg.norm(vectors[1:11], axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    assert cosine[:5, :5].min() > 0.9 and cosine[5:, 5:].min() > 0.9
+    assert np.abs(cosine[:5, 5:]).max() < 0.1
+    assert np.array_equal(vectors, embed_words(documents, 12, 2, reach=3))
