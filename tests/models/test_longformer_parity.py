@@ -109,7 +109,7 @@ def compare(name: str, rows: Batch, backward: bool = True, pooled: bool = True, 
         assert scaled_error(a[rows.valid], b[rows.valid]) <= TOLERANCE, f"hidden states {layer}"
     assert_maps(found, wanted, rows)
     if name != BASE:
-        assert abs(float(found.loss - wanted.loss)) <= TOLERANCE * max(1.0, float(wanted.loss))
+        assert abs(float((found.loss - wanted.loss).detach())) <= TOLERANCE * max(1.0, float(wanted.loss.detach()))
     if not backward:
         return
     for output in (found, wanted):
