@@ -37,8 +37,7 @@ class LongspanConfig(PreTrainedConfig):
             OSError: there is no such directory, or no config.json in it, or an empty one.
         """
         name = str(pretrained_model_name_or_path)
-        if not os.path.exists(name) and (os.path.isabs(name) or name.startswith(".") or name.count("/") > 1):
-            raise FileNotFoundError(f"{name!r} is no directory, and no hub id either")
+        check_place(name)
         fields, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
         if not fields:
             raise FileNotFoundError(f"{name!r} has no config.json, or an empty one")
@@ -61,6 +60,16 @@ class LongspanConfig(PreTrainedConfig):
 
     def validate_output_attentions(self) -> None:
         """Fused backends recompute the maps, so nothing is refused."""
+
+
+def check_place(name: str) -> None:
+    """Refuse the path of a directory that is not there, before it is taken for a hub id.
+
+    Raises:
+        FileNotFoundError: naming it.
+    """
+    if not os.path.exists(name) and (os.path.isabs(name) or name.startswith(".") or name.count("/") > 1):
+        raise FileNotFoundError(f"{name!r} is no directory, and no hub id either")
 
 
 def check_sizes(config: Any) -> None:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
 
@@ -45,6 +45,14 @@ class TaskModel:
 
 
 _PASSED_ON = ("hidden_states", "attentions", "global_attentions")
+
+
+def decoder_bias(decoder: nn.Linear, config: Any) -> nn.Parameter:
+    """The bias that a masked-LM head keeps beside its decoder's under a second name: the same when they are tied."""
+    if config.tie_word_embeddings or decoder.bias is None:
+        return decoder.bias
+    # of its own: a shared one would be saved once, and be missing when the model is loaded
+    return nn.Parameter(decoder.bias.detach().clone())
 
 
 def labels_or_alias(labels: Tensor | None, masked_lm_labels: Tensor | None) -> Tensor | None:

@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import cached_file
 
+from .configuration import check_place
+
 # The keywords of from_pretrained that say where a file of a hub repository is found.
 _HUB_KEYWORDS = ("cache_dir", "revision", "subfolder", "token")
 _BACKBONE = ("embeddings.", "encoder.")
@@ -29,8 +31,9 @@ class LongspanPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
 
-    def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         _check_config(type(self), config)
+        config.check()
         super().__init__(config, *args, **kwargs)
 
     @classmethod
@@ -59,6 +62,8 @@ class LongspanPreTrainedModel(PreTrainedModel):
             raise ValueError("weights_only=False is not possible: a pickle may run any code; only tensors are read")
         if isinstance(config, PreTrainedConfig):
             _check_config(cls, config)
+        if pretrained_model_name_or_path is not None:
+            check_place(str(pretrained_model_name_or_path))
         try:
             # Shapes that differ are refused below, by name: transformers only logs which ones they are.
             model, found = super().from_pretrained(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import initialization
 
 from ..checks import can_read_values, check_choices, check_inputs, check_mask, check_rows
-from ..heads import TaskModel, flatten_choices, labels_or_alias
+from ..heads import TaskModel, decoder_bias, flatten_choices, labels_or_alias
 from ..losses import classification_loss, cross_entropy, span_loss, token_classification_loss
 from ..segments import merge_padding, take_first
 from .configuration import LongformerConfig
@@ -101,7 +101,7 @@ class LongformerForMaskedLM(_LongformerTask):
     def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
         """Replace the decoder."""
         self.lm_head.decoder = new_embeddings
-        self.lm_head.bias = new_embeddings.bias
+        self.lm_head.bias = decoder_bias(new_embeddings, self.config)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)

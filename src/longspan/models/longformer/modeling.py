@@ -86,7 +86,6 @@ class LongformerModel(LongformerPreTrainedModel):
     """
 
     def __init__(self, config: LongformerConfig, add_pooling_layer: bool = True) -> None:
-        config.check()
         super().__init__(config)
         self.embeddings = LongformerEmbeddings(config)
         self.encoder = LongformerEncoder(config)

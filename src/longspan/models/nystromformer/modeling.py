@@ -67,7 +67,6 @@ class NystromformerModel(NystromformerPreTrainedModel):
     """Nyströmformer without a head (Xiong et al., arXiv 2102.03902)."""
 
     def __init__(self, config: NystromformerConfig) -> None:
-        config.check()
         super().__init__(config)
         if config.attention_type is None and config.uses_softmax:
             _say_softmax(config.num_landmarks)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import MaskedLMOutput, QuestionAnsweringModelOutput, TokenClassifierOutput
 
-from ..heads import TaskModel, labels_or_alias
+from ..heads import TaskModel, decoder_bias, labels_or_alias
 from ..layers import activation
 from ..losses import cross_entropy, span_loss, token_classification_loss
 from ..segments import merge_padding
@@ -73,7 +73,7 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
 
     def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
         self.cls.predictions.decoder = new_embeddings
-        self.cls.predictions.bias = new_embeddings.bias
+        self.cls.predictions.bias = decoder_bias(new_embeddings, self.config)
 
     def forward(
         self,
