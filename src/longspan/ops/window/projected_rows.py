@@ -62,7 +62,8 @@ def project_rows_backward(
 ) -> None:
     """Add the gradients of :func:`project_rows` for ``grad`` (G, H, D) to ``grads``, whose hidden states are (T, d).
 
-    The key bias is left alone when the form is folded: its gradient is zero.
+    The weights and biases of ``grads`` may be of a wider dtype than the projections. The key bias is left alone when
+    the form is folded: its gradient is zero.
     """
     p = projections
     row = _prepare(document, p, heads, keep)
@@ -72,7 +73,8 @@ def project_rows_backward(
     grad_hidden = torch.zeros_like(row.hidden)
     if folded:
         width = row.hidden.shape[-1]
-        grads.value_weight.view(heads, -1, width).baddbmm_(by_head.transpose(1, 2), context.view(heads, -1, width))
+        d_weight = torch.bmm(by_head.transpose(1, 2), context.view(heads, -1, width))
+        grads.value_weight.view(heads, -1, width).add_(d_weight)
         weighted = by_head if mass is None else by_head * mass.view(heads, -1, 1)
         grads.value_bias.add_(weighted.sum(1).reshape(-1))
         grad_context = torch.bmm(by_head, _by_head(p.value_weight, heads)).view_as(row.rows)
@@ -83,7 +85,7 @@ def project_rows_backward(
     d_rows, d_keys, d_values = _attend_backward(row, grad_context, grad_mass, context, lse, scale)
     if folded:
         d_rows = d_rows.view(heads, -1, width)
-        grads.key_weight.view(heads, -1, width).baddbmm_(row.query.permute(1, 2, 0), d_rows)
+        grads.key_weight.view(heads, -1, width).add_(torch.bmm(row.query.permute(1, 2, 0), d_rows))
         d_query = torch.bmm(d_rows, _by_head(p.key_weight, heads).transpose(1, 2)).transpose(0, 1).flatten(1)
         grad_hidden += d_keys[0, 0] + d_values[0, 0]
     else:
@@ -93,10 +95,10 @@ def project_rows_backward(
             (d_values, p.value_weight, grads.value_weight, grads.value_bias),
         ):
             flat = d_x[0].transpose(0, 1).flatten(1)  # (n, H * D)
-            d_weight.addmm_(flat.t(), row.hidden)
+            d_weight.add_(flat.t() @ row.hidden)
             d_bias.add_(flat.sum(0))
             grad_hidden.addmm_(flat, weight)
-    grads.query_weight.addmm_(d_query.t(), row.inputs)
+    grads.query_weight.add_(d_query.t() @ row.inputs)
     grads.query_bias.add_(d_query.sum(0))
     grads.hidden_states[document.rows] += grad_hidden
     grads.hidden_states[document.global_rows] += d_query @ p.query_weight

@@ -163,11 +163,14 @@ def _backward_op(
                 _add(target, part, group, order)
         if keep is None and tokens.is_global is not None:
             columns_backward(g, q, k, v, o, local_lse, tokens.documents(), scale, grads)
-    grad_projected = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in projected]
+    # weights (two axes) and biases collect from every document: in half precision the sum would lose too much
+    sums = [x.dtype if x.dim() > 2 else _wide(x) for x in projected]
+    grad_projected = [torch.zeros(x.shape, dtype=s, device=x.device) for x, s in zip(projected, sums, strict=True)]
     attend_rows_backward(
         g, (q, k, v), o, flat_lse, tokens, _projections(projected), scale, keep, grads, _projections(grad_projected)
     )
-    return [x.reshape(query.shape) for x in grads] + grad_projected
+    narrow = [grad.to(x.dtype) for grad, x in zip(grad_projected, projected, strict=True)]
+    return [x.reshape(query.shape) for x in grads] + narrow
 
 
 @_backward_op.register_fake
