@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
+
+Forward = TypeVar("Forward", bound=Callable[..., Any])
 
 
 class TaskModel:
@@ -55,14 +59,26 @@ def decoder_bias(decoder: nn.Linear, config: Any) -> nn.Parameter:
     return nn.Parameter(decoder.bias.detach().clone())
 
 
-def labels_or_alias(labels: Tensor | None, masked_lm_labels: Tensor | None) -> Tensor | None:
-    """The labels of a masked-LM head; ``masked_lm_labels`` is their old name, and wins."""
-    if masked_lm_labels is None:
-        return labels
-    warnings.warn("masked_lm_labels is deprecated, use labels", FutureWarning, stacklevel=3)
-    return masked_lm_labels
+def takes_masked_lm_labels(forward: Forward) -> Forward:
+    """Lets a masked-LM ``forward`` take ``masked_lm_labels``, the old name of ``labels``, which wins.
+
+    It is no parameter of its signature, where Trainer looks for the labels that it needs to evaluate.
+    """
+    signature = inspect.signature(forward)
+
+    @functools.wraps(forward)
+    def renamed(*args: Any, masked_lm_labels: Tensor | None = None, **kwargs: Any) -> Any:
+        if masked_lm_labels is None:
+            return forward(*args, **kwargs)
+        warnings.warn("masked_lm_labels is deprecated, use labels", FutureWarning, stacklevel=2)
+        given = signature.bind(*args, **kwargs)
+        given.arguments["labels"] = masked_lm_labels
+        return forward(*given.args, **given.kwargs)
+
+    return cast(Forward, renamed)
 
 
 def flatten_choices(x: Tensor | None) -> Tensor | None:
     """(B, choices, N, ...) as (B * choices, N, ...); rows without an axis of choices stay as they are."""
-    return x if x is None or x.dim() <= 2 else x.flatten(0, 1)
+    # what is no tensor is the backbone's to refuse
+    return x.flatten(0, 1) if isinstance(x, Tensor) and x.dim() > 2 else x
