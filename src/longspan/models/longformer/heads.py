@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import initialization
 
 from ..checks import can_read_values, check_choices, check_inputs, check_mask, check_rows
-from ..heads import TaskModel, decoder_bias, flatten_choices, labels_or_alias
+from ..heads import TaskModel, decoder_bias, flatten_choices, takes_masked_lm_labels
 from ..losses import classification_loss, cross_entropy, span_loss, token_classification_loss
 from ..segments import merge_padding, take_first
 from .configuration import LongformerConfig
@@ -108,6 +108,7 @@ class LongformerForMaskedLM(_LongformerTask):
         if isinstance(module, LongformerLMHead):  # a checkpoint without a head leaves its memory as it was
             initialization.zeros_(module.bias)
 
+    @takes_masked_lm_labels
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -123,13 +124,11 @@ class LongformerForMaskedLM(_LongformerTask):
         *,
         segment_ids: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
-        masked_lm_labels: Tensor | None = None,
     ) -> LongformerMaskedLMOutput | tuple[Any, ...]:
         """Logits (B, N, vocab_size) and, with ``labels`` (B, N; -100 is no target), the cross entropy.
 
         The inputs are those of :class:`LongformerModel`. ``masked_lm_labels`` is the old name of ``labels``.
         """
-        labels = labels_or_alias(labels, masked_lm_labels)
         inputs = self._inputs(
             None,
             segment_ids,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import MaskedLMOutput, QuestionAnsweringModelOutput, TokenClassifierOutput
 
-from ..heads import TaskModel, decoder_bias, labels_or_alias
+from ..heads import TaskModel, decoder_bias, takes_masked_lm_labels
 from ..layers import activation
 from ..losses import cross_entropy, span_loss, token_classification_loss
 from ..segments import merge_padding
@@ -75,6 +75,7 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
         self.cls.predictions.decoder = new_embeddings
         self.cls.predictions.bias = decoder_bias(new_embeddings, self.config)
 
+    @takes_masked_lm_labels
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -89,7 +90,6 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
         *,
         segment_ids: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
-        masked_lm_labels: Tensor | None = None,
     ) -> MaskedLMOutput | tuple[Any, ...]:
         """Scores (B, N, vocab_size) of every token.
 
@@ -98,9 +98,9 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
                 output_hidden_states, return_dict, segment_ids: as in :meth:`NystromformerModel.forward`.
             labels: (B, N) ids of the right tokens; -100 where nothing is predicted.
             num_items_in_batch: number of targets to divide the loss by, where a trainer counts them.
-            masked_lm_labels: deprecated name of ``labels``.
+
+        ``masked_lm_labels`` is the old name of ``labels``.
         """
-        labels = labels_or_alias(labels, masked_lm_labels)
         return self._run(
             {
                 "input_ids": input_ids,
