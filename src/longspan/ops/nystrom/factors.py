@@ -107,12 +107,12 @@ def attention_map(query: Tensor, key: Tensor, segment_ids: Tensor | None, scale:
 
 
 def _means(average: Tensor, x: Tensor) -> Tensor:
-    return torch.einsum("bmn,bnhd->bmhd", average, x.to(average.dtype)).to(x.dtype)
+    return (average @ x.flatten(2).to(average.dtype)).unflatten(2, x.shape[2:]).to(x.dtype)
 
 
 def _softmax(query: Tensor, key: Tensor, visible: Tensor, scale: float) -> Tensor:
     """Probabilities (B, H, M, N) of (B, M, H, D) and (B, N, H, D); a row without a visible key is 0."""
-    scores = torch.einsum("bmhd,bnhd->bhmn", query, key) * scale
+    scores = query.transpose(1, 2) @ key.transpose(1, 2).mT * scale
     scores = scores.masked_fill(~visible, float("-inf"))
     nothing = ~visible.any(-1, keepdim=True)
     wide = torch.promote_types(scores.dtype, torch.float32)

@@ -66,4 +66,4 @@ def _band_product(value: Tensor, weight: Tensor) -> Tensor:
     position = torch.arange(length, device=value.device)
     tap = position[None, :] - position[:, None] + size // 2
     band = torch.where((tap >= 0) & (tap < size), weight[:, tap.clamp(0, size - 1)], 0)  # (H, N, N)
-    return torch.einsum("hij,bjhd->bihd", band, value)
+    return (band @ value.transpose(1, 2)).transpose(1, 2)
