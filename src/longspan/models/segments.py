@@ -33,8 +33,9 @@ def rank_in_segment(flags: Tensor, segment_ids: Tensor | None) -> Tensor:
     sorted_flags = flags.gather(1, order)
     count = sorted_flags.cumsum(1)
     before = count - sorted_flags
-    starts = torch.ones_like(ids, dtype=torch.bool)
-    starts[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    # roll instead of slices of length N - 1, which would bar export from short inputs
+    first = torch.arange(ids.shape[1], device=ids.device) == 0
+    starts = (ids != ids.roll(1, 1)) | first
     base = before.masked_fill(~starts, 0).cummax(1).values
     return torch.zeros_like(count).scatter(1, order, count - base)
 
