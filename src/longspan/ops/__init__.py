@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .nystrom import nystrom_attention
+    from .nystrom import NystromFactors, nystrom_attention
     from .window import GlobalProjections, GlobalStates, sliding_window_attention
 
-__all__ = ["GlobalProjections", "GlobalStates", "nystrom_attention", "sliding_window_attention"]
+__all__ = ["GlobalProjections", "GlobalStates", "NystromFactors", "nystrom_attention", "sliding_window_attention"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +14,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(".nystrom" if name == "nystrom_attention" else ".window", __name__), name)
+    return getattr(import_module(".nystrom" if "ystrom" in name else ".window", __name__), name)
