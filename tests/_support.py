@@ -110,24 +110,27 @@ def run_python(code: str, *arguments: str, timeout: float = 300) -> str:
     return result.stdout
 
 
-def peak_mib(setup: str, work: str) -> float:
-    """Extra peak memory in MiB that ``work`` needs after ``setup``, in a fresh process (Linux).
+def peak_mib(setup: str, *works: str) -> list[float]:
+    """Extra peak memory in MiB that each of ``works`` needs after ``setup``, in one fresh process (Linux).
 
     Large blocks bypass malloc's cache (M_MMAP_THRESHOLD), so that freed memory leaves the process at once.
     """
     code = f"""
-import ctypes
+import ctypes, gc
 ctypes.CDLL("libc.so.6").mallopt(-3, 1 << 16)
 
 def read(field):
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1024
 
+def restart():
+    gc.collect()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak starts anew
+    return read("VmRSS")
+
 {setup}
-with open("/proc/self/clear_refs", "w") as file:
-    file.write("5")  # the peak starts anew
-before = read("VmRSS")
-{work}
-print(read("VmHWM") - before)
 """
-    return float(run_python(code).splitlines()[-1])
+    for work in works:
+        code += f'before = restart()\n{work}\nprint("peak", read("VmHWM") - before)\n'
+    return [float(line.split()[1]) for line in run_python(code).splitlines() if line.startswith("peak ")]

@@ -13,7 +13,7 @@ from longspan.ops.window import sdpa
 from tests._support import Watch, peak_mib
 from tests.ops.window.cases import Inputs, make
 
-LENGTH, HEADS, SIZE = 4096, 2, 8
+LENGTH, HEADS, SIZE = 3072, 2, 8
 STATE = LENGTH * HEADS * SIZE  # elements of one query
 
 PACKED = (torch.arange(LENGTH) * 7 // LENGTH)[None] - 1  # the first seventh is padding
@@ -94,24 +94,22 @@ def test_interior_blocks_share_one_mask():
 
 MEASURED = """
 from longspan.ops import sliding_window_attention
-length = {length}
-q, k, v = (torch.randn(1, length, 4, 32, requires_grad=True) for _ in range(3))
-marks = torch.zeros(1, length, dtype=torch.bool)
-marks[0, ::1000] = True
-ids = (torch.arange(length) // 3000)[None]
-def work(n):
-    options = dict(segment_ids=ids[:, :n], global_mask=marks[:, :n], dropout_p={dropout_p})
-    sliding_window_attention(q[:, :n], k[:, :n], v[:, :n], (64, 64), **options).sum().backward()
-work(600)  # what torch itself sets up
+def work(length, dropout_p):
+    q, k, v = (torch.randn(1, length, 4, 32, requires_grad=True) for _ in range(3))
+    ids = (torch.arange(length) // 3000)[None]
+    marks = torch.arange(length)[None] % 1000 == 0
+    options = dict(segment_ids=ids, global_mask=marks, dropout_p=dropout_p)
+    sliding_window_attention(q, k, v, (64, 64), **options).sum().backward()
+for dropout_p in (0.0, 0.1):
+    work(600, dropout_p)  # what torch itself sets up
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("dropout_p", [0.0, 0.1])
-def test_peak_doubles_with_the_length(dropout_p):
-    short, long = (
-        peak_mib(MEASURED.format(length=length, dropout_p=dropout_p), "work(length)") for length in (8_000, 16_000)
-    )
+def test_peak_doubles_with_the_length():
+    works = [f"work({length}, {dropout_p})" for dropout_p in (0.0, 0.1) for length in (8_000, 16_000)]
+    short, long, short_dropped, long_dropped = peak_mib(MEASURED, *works)
+    assert long <= 2.2 * short and long_dropped <= 2.2 * short_dropped
     state = 16_000 * 4 * 32 * 4 / 2**20
-    assert long <= 2.2 * short
-    assert long <= 11 * state, f"{long / state:.1f} states"  # three of them are the gradients of the leaves
+    # three states are the inputs and three their gradients
+    assert max(long, long_dropped) <= 14 * state, f"{long / state:.1f}, {long_dropped / state:.1f} states"
