@@ -63,7 +63,8 @@ class LongformerEmbeddings(nn.Module):
         else:
             assert inputs_embeds is not None
             counted = torch.ones(inputs_embeds.shape[:2], dtype=torch.bool, device=inputs_embeds.device)
-            if segment_ids is None:
+            # an exported program with an open length shall not be bound by it; its embedding refuses what is too long
+            if segment_ids is None and not torch.compiler.is_exporting():
                 self._check_length(inputs_embeds.shape[1])
         if segment_ids is not None:
             counted = counted & (segment_ids >= 0)
