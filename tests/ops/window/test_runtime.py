@@ -40,23 +40,42 @@ def test_fused_kernel_is_taken(dtype, window, options):
     assert not EXPLICIT & (set(forward.calls) | set(backward.calls))
 
 
+class Calls(Watch):
+    """Query and mask of each forward call of the kernel."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ == FORWARD:
+            self.seen.append((args[0], (kwargs or {}).get("attn_mask")))
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
 def test_masks_are_four_dimensional_floats():
-    """Any other mask makes stock attention take its slow path in silence; the kernel itself is called, so it cannot."""
+    """Any other mask makes stock attention take its slow path in silence."""
     inputs = make(2, 200, (4, 4), segment_ids=random_ids(2, 200, 3)).to(torch.float32)
-    seen = []
-
-    class Masks(Watch):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            if func.overloadpacket.__name__ == FORWARD:
-                seen.append((kwargs or {}).get("attn_mask"))
-            return super().__torch_dispatch__(func, types, args, kwargs)
-
-    with Masks():
+    with Calls() as found:
         sdpa._forward_op._init_fn(
             *inputs.attended, inputs.options["segment_ids"], None, [], 4, 4, [1, 1], 0.5, 0.0, None
         )
-    masks = [x for x in seen if x is not None]
+    masks = [mask for _, mask in found.seen if mask is not None]
     assert masks and all(x.dim() == 4 and x.dtype == torch.float32 and x.shape[1] == 1 for x in masks)
+
+
+@pytest.mark.parametrize(
+    ("length", "window", "masked"),
+    [(1, (0, 0), False), (100, (99, 99), False), (100, (99, 98), True), (100, (99, 0), True), (100, (50, 49), True)],
+    ids=str,
+)
+def test_short_input_is_one_dense_call(length, window, masked):
+    """No window is paid for where it covers the row, and no mask where every token sees all."""
+    inputs = make(2, length, window).to(torch.float32)
+    with Calls() as found:
+        sdpa._forward_op._init_fn(*inputs.attended, None, None, [], *window, [1, 1], 0.5, 0.0, None)
+    ((query, mask),) = found.seen
+    assert query.shape == (2, 2, length, 4) and (mask is not None) == masked
 
 
 def test_eight_threads():
