@@ -12,7 +12,7 @@ import torch
 from longspan.models.longformer import LongformerForTokenClassification, LongformerModel
 from longspan.predict.dense import dense_attention, masked_attention
 from longspan.predict.tag import Tagger
-from longspan.tasks.decoding import Rule, save_rules
+from longspan.tasks.rules import Rule, save_rules
 from longspan.train.export import build_config, export
 from longspan.train.vocabulary import train_tokenizer
 

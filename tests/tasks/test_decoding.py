@@ -5,8 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from longspan.tasks.decoding import DEFAULT_RULE, Rule, decode, load_rules, normalize, save_rules
+from longspan.tasks.decoding import decode, normalize
+from longspan.tasks.document import Document
 from longspan.tasks.passages import Passage
+from longspan.tasks.rules import DEFAULT_RULE, Rule, load_rules, save_rules
 
 TEXT = "Preamble here. The law of Ohio governs it. Parties may not assign it. Nor may they sell it."
 WORDS = [(m.start(), m.end()) for m in re.finditer(r"\S+", TEXT)]
@@ -78,8 +80,18 @@ def test_neighbouring_sentences_join_unless_told_otherwise_or_a_new_one_begins()
     assert found(column, Rule("sentences", 0.5, split=0.5), words(13)) == apart
 
 
-def test_the_limit_keeps_the_best():
+def test_no_passage_ends_inside_a_word():
+    text = "in Dublin, (Ohio)"
+    offsets = np.array([(0, 2), (3, 6), (6, 9), (9, 10), (11, 12), (12, 16), (16, 17)])
+    inside = np.array([[0.1], [0.9], [0.2], [0.9], [0.1], [0.9], [0.1]])
+    assert Document.build(text, offsets).words.tolist() == [0, 1, 1, 2, 3, 4, 5]
+    pieces = [text[p.start : p.end] for p in decode(inside, offsets, text, ["X"], {"X": Rule(threshold=0.5, gap=0)})]
+    assert pieces == ["Dublin,", "Ohio"]
+
+
+def test_the_limit_keeps_the_best_or_the_earliest():
     column = words(3, value=0.6) | words(8, value=0.9)
+    assert found(column, Rule("tokens", 0.5, limit=1, earliest=True)) == ["law"]
     assert found(column, Rule("tokens", 0.5, limit=1)) == ["Parties"]
     assert found(column, Rule("tokens", 0.5)) == ["law", "Parties"]
 
@@ -128,7 +140,7 @@ def test_wrong_shapes_are_named():
 
 
 def test_rules_survive_the_disk(tmp_path):
-    rules = {"A": Rule("snap", 0.35, 0.5, 4, None, True, 1), "B": DEFAULT_RULE}
+    rules = {"A": Rule("snap", 0.35, 0.5, 4, None, True, 1, True), "B": DEFAULT_RULE}
     save_rules(rules, tmp_path / "decoding.json")
     assert load_rules(tmp_path / "decoding.json") == rules
 

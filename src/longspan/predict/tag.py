@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from longspan.tasks.decoding import Rule, decode, load_rules
+from longspan.tasks.decoding import decode
 from longspan.tasks.passages import Passage
+from longspan.tasks.rules import Rule, load_rules
 
 Progress = Callable[[int, int], None]
 """Called with (layers done, layers in all)."""

@@ -63,8 +63,8 @@ class Searcher:
     def _rank(self, span: Span, taken: list[Span], anchors: list[Span]) -> tuple[bool, bool, bool, int, int]:
         inside = any(t[0] <= span[0] and span[1] <= t[1] for t in taken)
         distance = min((abs(span[0] - a[0]) for a in anchors), default=0)
-        # Nearness only has to tell the preamble from the cover and the signature page.
-        return (self._cuts_word(span), inside, not self._quoted(span), distance // 2000, span[0])
+        # A name just before its defined term, not the one on the cover; nearly equal distances are the same.
+        return (self._cuts_word(span), inside, not self._quoted(span), distance // 100, span[0])
 
     def _cuts_word(self, span: Span) -> bool:
         start, end = span

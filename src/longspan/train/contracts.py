@@ -142,8 +142,8 @@ def evaluate(contracts: list[Contract], model_folder: Path, *, test: bool) -> di
     `test`, of the model and both baselines on test.
     """
     from longspan.tasks.baselines import SentenceClassifier, find_by_pattern
-    from longspan.tasks.decoding import save_rules
     from longspan.tasks.passages import score_texts
+    from longspan.tasks.rules import save_rules
     from longspan.train.evaluation import read_examples, report
     from longspan.train.tuning import score_examples, tune
 

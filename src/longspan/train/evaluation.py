@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from longspan.tasks.cuad import Contract
-from longspan.tasks.decoding import Document, normalize
+from longspan.tasks.decoding import normalize
+from longspan.tasks.document import Document
 from longspan.tasks.passages import Score, mean_f1
 from longspan.train.tuning import Example
 
@@ -31,6 +32,8 @@ def read_examples(folder: Path, contracts: Sequence[Contract]) -> list[Example]:
             logits = model(input_ids=torch.tensor([encoding.ids])).logits[0]
         document = Document.build(contract.text, np.array(encoding.offsets))
         probabilities = normalize(logits.sigmoid().numpy(), labels, exclusive=False)
+        for pair in probabilities.values():
+            pair[:, 0] = document.pool(pair[:, 0])
         examples.append((document, probabilities, contract.passages))
     return examples
 

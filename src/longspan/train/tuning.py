@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from longspan.tasks.decoding import Document, Rule, decode_category
-from longspan.tasks.passages import Passage, Score, score_text
+from longspan.tasks.decoding import find_passages, limit_passages
+from longspan.tasks.document import Document
+from longspan.tasks.passages import Passage, Score, match
+from longspan.tasks.rules import Rule
 
 Example = tuple[Document, Mapping[str, np.ndarray], Sequence[Passage]]
-"""A document, its `normalize`d probabilities, its gold passages."""
+"""A document, its `normalize`d probabilities with the insides pooled over words, its gold passages."""
 
-THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 19))
+THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+LIMITS = ((None, False), (1, False), (1, True))
+"""`limit` and `earliest` of the rules that are tried."""
 
 
 def candidates() -> Iterator[Rule]:
-    """Every kind of rule but its threshold."""
-    for limit, split in itertools.product((None, 1), (None, 0.2, 0.4)):
-        for unit, extend, gap in itertools.product(("tokens", "snap"), (0.5, 1.0), (1, 4)):
-            yield Rule(unit=unit, extend=extend, gap=gap, split=split, limit=limit)
-        yield Rule(unit="sentences", join=True, split=split, limit=limit)
-    for limit in (None, 1):
-        yield Rule(unit="sentences", join=False, split=None, limit=limit)
+    """Every kind of rule but its threshold and limit, simple ones first."""
+    for split in (None, 0.3):
+        for unit, extend, gap in itertools.product(("tokens", "snap"), (1.0, 0.5), (1, 4)):
+            yield Rule(unit=unit, extend=extend, gap=gap, split=split)
+        yield Rule(unit="sentences", join=True, split=split)
+    yield Rule(unit="sentences", join=False, split=None)
 
 
 def tune_rule(category: str, examples: Sequence[Example]) -> tuple[Rule, Score]:
@@ -35,13 +38,14 @@ def tune_rule(category: str, examples: Sequence[Example]) -> tuple[Rule, Score]:
     """
     best: tuple[float, Rule, Score] | None = None
     for shape in candidates():
-        scores = [_score(category, dataclasses.replace(shape, threshold=t), examples) for t in THRESHOLDS]
-        f1 = np.array([s.f1 for s in scores])
-        padded = np.pad(f1, 1, mode="edge")
-        smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-        i = int(smooth.argmax())
-        if best is None or smooth[i] > best[0] + 1e-9:
-            best = (float(smooth[i]), dataclasses.replace(shape, threshold=THRESHOLDS[i]), scores[i])
+        rules = [[replace(shape, threshold=t, limit=n, earliest=e) for n, e in LIMITS] for t in THRESHOLDS]
+        scores = [_score(category, row, examples) for row in rules]
+        for variant in range(len(LIMITS)):
+            f1 = np.pad([row[variant].f1 for row in scores], 1, mode="edge")
+            smooth = (f1[:-2] + 2 * f1[1:-1] + f1[2:]) / 4
+            i = int(smooth.argmax())
+            if best is None or smooth[i] > best[0] + 1e-9:
+                best = (float(smooth[i]), rules[i][variant], scores[i][variant])
     assert best is not None
     return best[1], best[2]
 
@@ -54,13 +58,17 @@ def tune(categories: Sequence[str], examples: Sequence[Example]) -> tuple[dict[s
 
 def score_examples(rules: Mapping[str, Rule], examples: Sequence[Example]) -> dict[str, Score]:
     """Scores of fixed rules."""
-    return {category: _score(category, rule, examples) for category, rule in rules.items()}
+    return {category: _score(category, [rule], examples)[0] for category, rule in rules.items()}
 
 
-def _score(category: str, rule: Rule, examples: Sequence[Example]) -> Score:
-    total = Score(0, 0, 0)
-    for document, probabilities, gold in examples:
+def _score(category: str, rules: Sequence[Rule], examples: Sequence[Example]) -> list[Score]:
+    """Scores of rules that differ in their limits only."""
+    totals = [Score(0, 0, 0)] * len(rules)
+    for document, probabilities, passages in examples:
+        gold = [p for p in passages if p.category == category]
         pair = probabilities[category]
-        found = decode_category(category, pair[:, 0], pair[:, 1], document, rule)
-        total = total + score_text(found, gold, [category])[category]
-    return total
+        found = find_passages(category, pair[:, 0], pair[:, 1], document, rules[0])
+        for i, rule in enumerate(rules):
+            kept = limit_passages(found, rule)
+            totals[i] = totals[i] + Score(len(match(kept, gold)), len(kept), len(gold))
+    return totals
