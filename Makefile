@@ -16,7 +16,7 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 PYTEST := $(ONE_THREAD) $(OFFLINE) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format docs bench bench-quick train-contracts wheel clean
+.PHONY: help install demo test test-slow lint format docs bench bench-quick train-contracts picture wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -60,6 +60,10 @@ bench-quick: $(READY) ## The same in a minute, to see that it runs
 
 train-contracts: $(READY) ## Train the shipped contract model again (needs CUAD; see the model card)
 	$(BIN)/python -m longspan.train.contracts $(ARGS)
+
+picture: demo ## Take the picture of the demo's page for the README (needs chromium; under 300 KB)
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,800 \
+	  --screenshot=docs/images/demo.png demo.html
 
 wheel: $(READY) ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel

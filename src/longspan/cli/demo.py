@@ -23,6 +23,7 @@ CREDIT = (
     "The contract is from CUAD v1 by The Atticus Project (https://www.atticusprojectai.org/cuad), CC BY 4.0, "
     "and was not used in training. Found by a model; not legal advice."
 )
+TITLE = "What the contract holds, read in one pass"
 _WARM_UP = 4000
 
 
@@ -54,7 +55,7 @@ def demo(
 
     words = f"{len(text.split()):,} words, {result.n_tokens:,} tokens"
     times = f"one forward pass: {result.seconds:.2f} s; the same model with dense attention: {dense_seconds:.2f} s"
-    write_page(html, render_page([TaggedDocument(name, text, result.passages, [words, times])], name, CREDIT))
+    write_page(html, render_page([TaggedDocument(name, text, result.passages, [words, times])], TITLE, CREDIT))
     console = out()
     console.print(f"Read in {times} ({dense_seconds / max(result.seconds, 1e-9):.1f} times as long).", soft_wrap=True)
     console.print(f"The document: {words}. {CREDIT}", soft_wrap=True)
