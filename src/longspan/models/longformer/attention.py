@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ...ops.window import GlobalProjections, GlobalStates, attention_maps, sliding_window_attention
 from .configuration import LongformerConfig
@@ -98,5 +97,5 @@ def _is_plain(module: nn.Module) -> bool:
         and not module._backward_hooks
         and not module._backward_pre_hooks
         and "forward" not in vars(module)
-        and not is_traceable_wrapper_subclass(module.weight)
+        and not hasattr(type(module.weight), "__tensor_flatten__")
     )
