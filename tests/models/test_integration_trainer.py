@@ -120,6 +120,16 @@ def test_evaluation_and_prediction(family, head, tokenizer, tmp_path):
     assert distance(logits[mask], expected.logits[mask]) < 1e-5
 
 
+def test_prediction_of_a_model_that_returns_everything(family, tokenizer, tmp_path):
+    everything = {"output_attentions": True, "output_hidden_states": True}
+    model = make(family, "ForTokenClassification", vocab_size=len(tokenizer), **everything)
+    trainer = make_trainer(
+        family, "ForTokenClassification", tokenizer, tmp_path, model=model, per_device_eval_batch_size=3
+    )
+    logits, states = trainer.predict(trainer.eval_dataset).predictions
+    assert logits.shape[0] == 8 and len(states) == 3 and states[0].shape == (*logits.shape[:2], 32)
+
+
 def test_a_checkpoint_resumes_where_it_was(family, tokenizer, tmp_path):
     settings = {
         "max_steps": 4,

@@ -31,6 +31,8 @@ class LongformerConfig(LongspanConfig):
 
     model_type = "longformer"
     own_fields: ClassVar[dict[str, Any]] = {"position_period": None}
+    # maps of batches of different lengths are no rows of one array, which is what Trainer would make of them
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values", "attentions", "global_attentions"]
 
     attention_window: list[int] | int = 512
     sep_token_id: int | None = 2
