@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-BLOCK = 512
+BLOCK = 256
 """Queries that share one mask of BLOCK x N."""
 
 
@@ -27,13 +27,16 @@ def masked_attention(query: Tensor, key: Tensor, value: Tensor, reach: int) -> T
         (B, N, H, D).
     """
     n = query.shape[1]
-    place = torch.arange(n, device=query.device)
+    # row r, column c says whether c - n is within reach of r: every block's mask is a slice of it
+    offset = torch.arange(2 * n, device=query.device) - n - torch.arange(BLOCK, device=query.device)[:, None]
+    band = torch.zeros(offset.shape, dtype=query.dtype, device=query.device)
+    band.masked_fill_(offset.abs() > reach, float("-inf"))
     q, k, v = (x.transpose(1, 2) for x in (query, key, value))
     blocks = []
     for start in range(0, n, BLOCK):
-        rows = place[start : start + BLOCK]
-        mask = (rows[:, None] - place).abs() <= reach
-        blocks.append(nn.functional.scaled_dot_product_attention(q[:, :, start : start + BLOCK], k, v, attn_mask=mask))
+        rows = q[:, :, start : start + BLOCK]
+        mask = band[None, None, : rows.shape[2], n - start : 2 * n - start]
+        blocks.append(nn.functional.scaled_dot_product_attention(rows, k, v, attn_mask=mask))
     return torch.cat(blocks, dim=2).transpose(1, 2)
 
 
