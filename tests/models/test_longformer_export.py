@@ -70,7 +70,8 @@ def check(program: Any, wrapped: Any, given: dict[str, Tensor], rows: Batch) -> 
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_base(strict: bool) -> None:
+def test_fault_27_28_a_program_is_right_at_other_shapes(strict: bool) -> None:
+    """Elsewhere: the length and the number of global tokens of the trace are baked in, or it runs on CUDA only."""
     model = small(BASE) if strict else build(BASE)
     program, wrapped = export(model, batch(TRACED, "ragged").inputs(BASE), strict)
     for lengths in LENGTHS:
