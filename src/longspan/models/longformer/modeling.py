@@ -37,7 +37,8 @@ class LongformerEncoder(nn.Module):
         self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool, output_hidden_states: bool
     ) -> LongformerBaseModelOutput:
         """Hidden states (B, N, d) through all layers."""
-        states, local_maps, global_maps = [hidden_states], [], []
+        # a list that is not asked for would keep the embeddings alive through all layers
+        states, local_maps, global_maps = ([hidden_states] if output_hidden_states else []), [], []
         for layer in self.layer:
             hidden_states, local_map, global_map = layer(hidden_states, visibility, output_attentions)
             if output_hidden_states:
@@ -155,11 +156,15 @@ class LongformerModel(LongformerPreTrainedModel):
 
         if segment_ids is not None:
             segment_ids = segment_ids.to(torch.int64)
-        hidden_states = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segment_ids)
         visibility = Visibility(
             merge_padding(segment_ids, attention_mask), merge_global(attention_mask, global_attention_mask)
         )
-        outputs = self.encoder(hidden_states, visibility, bool(output_attentions), bool(output_hidden_states))
+        outputs = self.encoder(
+            self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segment_ids),
+            visibility,
+            bool(output_attentions),
+            bool(output_hidden_states),
+        )
         pooled = None if self.pooler is None else self.pooler(outputs.last_hidden_state, visibility.segment_ids)
         if not return_dict:
             return (outputs.last_hidden_state, pooled, *outputs.to_tuple()[1:])
