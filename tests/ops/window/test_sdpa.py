@@ -53,7 +53,7 @@ def test_window_longer_than_a_chunk_of_blocks():
 
 
 @pytest.mark.parametrize("window", [(0, 0), (1, 2), (9, 0), (40, 40), (10**6, 10**6)], ids=str)
-@pytest.mark.parametrize("dilation", [2, 3, 50, 2**40, [1, 2, 4], [3, 1, 3], [100, 1, 2**40]], ids=str)
+@pytest.mark.parametrize("dilation", [2, 3, 50, 2**62, [1, 2, 4], [3, 1, 3], [100, 1, 2**62]], ids=str)
 def test_dilation(window, dilation):
     for length in (1, 2, 5, 23, 70, 99):
         options = {"heads": 3, "size": 2, "dilation": dilation}

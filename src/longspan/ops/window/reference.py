@@ -30,7 +30,9 @@ def window_attention(
     """Context (B, N, H, D) and log-sum-exp (B, N, H), 0 in both at padding. Arguments are checked by the caller."""
     batch, length = query.shape[:2]
     device = query.device
-    left, right = min(left, length), min(right, length)  # more has no effect, and could overflow times the dilation
+    # more has no effect, and one times the other could overflow
+    left, right = min(left, length), min(right, length)
+    dilation = [min(step, max(length, 1)) for step in dilation]
     if segment_ids is None:
         segment_ids = torch.zeros(batch, length, dtype=torch.int64, device=device)
     valid = segment_ids >= 0
