@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
 import longspan
 from longspan import LongformerConfig, LongformerForMaskedLM, LongformerModel
@@ -66,6 +67,16 @@ def test_what_longspan_saved_loads_in_transformers(name: str, tmp_path: Path) ->
     for key, x in ours.state_dict().items():
         assert torch.equal(theirs.state_dict()[key], x) and torch.equal(again.state_dict()[key], x), key
     assert_same(theirs(**rows.inputs(name)), ours(**rows.inputs(name)), rows.valid)
+
+
+def test_the_position_ids_of_old_checkpoints_are_ignored(tmp_path: Path) -> None:
+    """allenai/longformer-base-4096 was saved when the column numbers were a buffer."""
+    model = build(TOKEN)
+    model.save_pretrained(tmp_path)
+    old = {**model.state_dict(), "longformer.embeddings.position_ids": torch.arange(260)[None]}
+    build(TOKEN, seed=1).load_state_dict(old, strict=True)
+    save_file(old, tmp_path / "model.safetensors", {"format": "pt"})
+    assert torch.equal(load(TOKEN, longspan, tmp_path).classifier.weight, model.classifier.weight)
 
 
 def test_sharded_and_half(tmp_path: Path) -> None:

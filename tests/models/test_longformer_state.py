@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 import longspan
+from longspan.models.longformer.attention import Visibility
 from tests.models.longformer_cases import (
     BASE,
     CLASSES,
@@ -171,6 +173,13 @@ def test_every_parameter_of_an_untied_head_gets_a_gradient() -> None:
 @pytest.mark.parametrize("name", HEADS)
 def test_heads_pool_only_where_they_read_it(name: str) -> None:
     assert (build(name).longformer.pooler is None) == (name != "LongformerForMultipleChoice")
+
+
+def test_what_all_layers_share_follows_them_to_their_devices() -> None:
+    """accelerate moves the tensors of a tuple, not those of any other object."""
+    shared = Visibility(torch.zeros(1, 2), torch.zeros(1, 2))
+    moved = send_to_device(shared, torch.device("meta"))
+    assert isinstance(moved, Visibility) and all(x.device.type == "meta" for x in moved)
 
 
 def test_no_tensor_outlives_the_call() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,9 +13,8 @@ from .configuration import LongformerConfig
 BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
 
 
-@dataclass(frozen=True)
-class Visibility:
-    """Who sees whom, the same for all layers.
+class Visibility(NamedTuple):
+    """Who sees whom, the same for all layers. A tuple, so that layers on several devices each get it on their own.
 
     Attributes:
         segment_ids: (B, N) int64, -1 at padding, or None without padding and segments.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -74,6 +76,11 @@ class LongformerEmbeddings(nn.Module):
         elif can_read_values(rank):
             self._check_length(int(rank.max()))
         return torch.where(counted, rank + (offset - 1), offset - 1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # checkpoints of old versions of transformers hold this constant
+        state_dict.pop(prefix + "position_ids", None)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _check_length(self, length: int) -> None:
         limit = self.config.max_position_embeddings - self.config.position_offset

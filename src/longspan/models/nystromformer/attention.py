@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,9 +13,8 @@ from .configuration import NystromformerConfig
 BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
 
 
-@dataclass(frozen=True)
-class Visibility:
-    """Who sees whom, the same for all layers.
+class Visibility(NamedTuple):
+    """Who sees whom, the same for all layers. A tuple, so that layers on several devices each get it on their own.
 
     Attributes:
         segments: (B, N), as ``nystrom_attention`` takes it: bool where each row is one document, int64 ids with -1 at
