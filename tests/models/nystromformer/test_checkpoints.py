@@ -10,6 +10,7 @@ from transformers.models.nystromformer import modeling_nystromformer as peer_mod
 
 from longspan.models import nystromformer
 from longspan.models.nystromformer import NystromformerConfig, NystromformerForMaskedLM
+from tests._support import uninitialized_is_nan
 from tests.models.nystromformer.support import (
     HEADS,
     LENGTH,
@@ -140,3 +141,10 @@ def test_the_choice_of_softmax_is_said_once(caplog):
         make(attention_type="softmax")
     assert [record.name for record in caplog.records] == ["longspan.nystromformer"]
     assert "attention_type to 'nystrom'" in caplog.text
+
+
+def test_the_bias_of_a_head_that_the_checkpoint_lacks_is_zero(tmp_path):
+    make("Model").save_pretrained(tmp_path)
+    with uninitialized_is_nan():
+        model = NystromformerForMaskedLM.from_pretrained(tmp_path)
+    assert not model.cls.predictions.bias.any() and not model.cls.predictions.decoder.bias.any()

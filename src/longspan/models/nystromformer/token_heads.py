@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from transformers import initialization
 from transformers.modeling_outputs import MaskedLMOutput, QuestionAnsweringModelOutput, TokenClassifierOutput
 
 from ..heads import TaskModel, decoder_bias, takes_masked_lm_labels
@@ -74,6 +75,11 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
     def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
         self.cls.predictions.decoder = new_embeddings
         self.cls.predictions.bias = decoder_bias(new_embeddings, self.config)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, _Predictions):  # a checkpoint without a head leaves its memory as it was
+            initialization.zeros_(module.bias)
 
     @takes_masked_lm_labels
     def forward(
