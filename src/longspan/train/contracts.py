@@ -1,6 +1,6 @@
 """The recipe of the shipped contract model: CUAD in, a checkpoint with tokenizer and decoding rules out.
 
-    python -m longspan.train.contracts --data ../shared/data/cuad --out runs/contracts --steps 6000 --seed 0
+    python -m longspan.train.contracts --data ../shared/data/cuad --out runs/contracts --steps 6539 --seed 0
 
 Run again with the same arguments, it resumes. The test part is read only with ``--test``, after everything is chosen.
 """
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m longspan.train.contracts", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with CUAD's two files (default: $LONGSPAN_DATA/cuad)")
     parser.add_argument("--out", type=Path, default=Path("runs/contracts"), help="folder of the run")
-    parser.add_argument("--steps", type=int, default=6000, help="optimizer steps of 4,096 tokens")
+    parser.add_argument("--steps", type=int, default=6539, help="optimizer steps of 4,096 tokens")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop, rate decayed, after this long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
