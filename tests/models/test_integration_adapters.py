@@ -105,7 +105,7 @@ def test_an_adapter_directory_loads_through_from_pretrained(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*torch.ao.quantization is deprecated.*:DeprecationWarning")
 @pytest.mark.parametrize("family", FAMILIES)
-def test_int8_dynamic_quantisation(family):
+def test_fault_31_int8_dynamic_quantisation(family):
     """The recipe for CPUs: cosine of at least 0.99 to the float model, at a fraction of the size."""
     wide = {"hidden_size": 64, "intermediate_size": 128, "initializer_range": 0.1}
     model, inputs = make(family, "Model", **wide), make_inputs(family, 3, 60)

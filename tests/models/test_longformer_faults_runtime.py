@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from longspan import sliding_window_attention
-from longspan.ops.window import band, columns, dense, projected_rows, rows, sdpa
+from longspan.ops.window import band, columns, dense, dense_map, projected_rows, rows, sdpa
 from tests._support import Watch
 from tests.models.longformer_cases import (
     BASE,
@@ -184,27 +184,6 @@ def test_fault_30_no_shape_depends_on_the_data(name: str) -> None:
     assert {key: x.shape for key, x in predictions(output).items()} == expected
 
 
-def to_dense(local: Tensor, globals_: Tensor | None, marks: Tensor, window: int) -> Tensor:
-    """The (H, N, N) map of one row, by the documented layout of both maps."""
-    heads, length, width = local.shape
-    chosen = marks.nonzero().flatten().tolist()
-    slots = width - window - 1
-    full = torch.zeros(heads, length, length)
-    for i in range(length):
-        for slot, column in enumerate(chosen):
-            full[:, i, column] += local[:, i, slot]
-        for place in range(window + 1):
-            j = i + place - window // 2
-            if 0 <= j < length:
-                full[:, i, j] += local[:, i, slots + place]
-            else:
-                assert not local[:, i, slots + place].any()
-    for slot, column in enumerate(chosen):
-        assert globals_ is not None
-        full[:, column] = globals_[:, :, slot]
-    return full
-
-
 @pytest.mark.parametrize("marks", ["none", "first", "ragged", "all"])
 def test_fault_33_maps_have_one_layout_and_sum_to_1(marks: str) -> None:
     """Elsewhere: their shapes follow the device and the globals, and rows of global tokens hold filler."""
@@ -224,8 +203,8 @@ def test_fault_33_maps_have_one_layout_and_sum_to_1(marks: str) -> None:
         assert local.shape == (2, 2, 26, most + window + 1)
         value, value_global, context = contexts[layer]
         for row, length in enumerate((26, 15)):
-            globals_ = None if most == 0 else output.global_attentions[layer][row]
-            full = to_dense(local[row], globals_, rows_.marks[row], window)
+            globals_ = None if most == 0 else output.global_attentions[layer][row : row + 1]
+            full = dense_map(local[row : row + 1], globals_, (window // 2,) * 2, rows_.marks[row : row + 1])[0]
             valid = torch.arange(26) < length
             torch.testing.assert_close(full.sum(-1), valid.float().expand(2, -1))
             # the map explains the context: weights times values, the global projections for global rows

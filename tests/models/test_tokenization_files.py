@@ -123,7 +123,7 @@ def test_save_vocabulary(tmp_path):
 
 
 @pytest.mark.parametrize("saved", [None, 512, 4096, 16384, 1e30])
-def test_length_is_that_of_the_model(directory, saved, caplog):
+def test_fault_38_length_is_that_of_the_model(directory, saved, caplog):
     write(directory, "config.json", model_type="longformer", max_position_embeddings=4098, pad_token_id=1)
     if saved is not None:
         write(directory, "tokenizer_config.json", model_max_length=saved)

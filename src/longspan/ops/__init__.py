@@ -4,9 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .nystrom import NystromFactors, nystrom_attention
-    from .window import GlobalProjections, GlobalStates, sliding_window_attention
+    from .window import GlobalProjections, GlobalStates, attention_maps, dense_map, sliding_window_attention
 
-__all__ = ["GlobalProjections", "GlobalStates", "NystromFactors", "nystrom_attention", "sliding_window_attention"]
+__all__ = [
+    "GlobalProjections",
+    "GlobalStates",
+    "NystromFactors",
+    "attention_maps",
+    "dense_map",
+    "nystrom_attention",
+    "sliding_window_attention",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from longspan.ops.window import attention_maps
+from longspan.ops.window import attention_maps, dense_map, sliding_window_attention
 from tests._support import error
 from tests.ops.window.cases import Inputs, ids, make, marks, random_globals, random_ids
 
@@ -57,7 +57,12 @@ def test_maps_are_the_probabilities(name):
     maps, global_maps = attention_maps(
         *inputs.attended[:2], window, scale=0.4, **{k: v for k, v in inputs.options.items() if k != "window_size"}
     )
-    assert error(unfold_maps(maps, global_maps, inputs), dense(inputs)) < 1e-12
+    unfolded = unfold_maps(maps, global_maps, inputs)
+    assert error(unfolded, dense(inputs)) < 1e-12
+    segment_ids, global_mask = (inputs.options.get(k) for k in ("segment_ids", "global_mask"))
+    if global_mask is not None and segment_ids is not None:
+        global_mask = global_mask & (segment_ids >= 0)
+    assert torch.equal(dense_map(maps, global_maps, window, global_mask), unfolded)
     assert (global_maps is None) == ("global_mask" not in options)
 
 
@@ -88,3 +93,26 @@ def test_empty_batch():
     x = torch.zeros(0, 5, 2, 4)
     maps, global_maps = attention_maps(x, x, (2, 2), global_mask=torch.zeros(0, 5, dtype=torch.bool))
     assert maps.shape == (0, 2, 5, 5) and global_maps is None
+
+
+def test_a_dense_map_of_other_sizes_is_refused():
+    inputs = make(1, 9, (2, 1), global_mask=marks("#...#...."))
+    maps, global_maps = attention_maps(*inputs.attended[:2], (2, 1), global_mask=inputs.options["global_mask"])
+    with pytest.raises(ValueError, match="local must have 2 columns for global tokens and 6"):
+        dense_map(maps, global_maps, (3, 2), inputs.options["global_mask"])
+    with pytest.raises(ValueError, match="global_mask"):
+        dense_map(maps, global_maps, (2, 1))
+
+
+def test_fault_53_the_window_is_exact_at_every_length():
+    """Elsewhere the window is one of blocks, and the padding up to a block is attended to."""
+    for length in (1, 5, 31, 33, 64, 100):
+        query, key = torch.randn(2, 1, length, 1, 8)
+        eye = torch.eye(length)[None, :, None].expand(1, length, 1, length)
+        # one-hot values give back the probabilities
+        size = max(8, length)
+        padded = [torch.nn.functional.pad(x, (0, size - x.shape[-1])) for x in (query, key, eye)]
+        seen = sliding_window_attention(*padded, (3, 3))[0, :, 0, :length]
+        near = (torch.arange(length)[:, None] - torch.arange(length)).abs() <= 3
+        assert torch.equal(seen > 0, near)
+        torch.testing.assert_close(seen.sum(-1), torch.ones(length))

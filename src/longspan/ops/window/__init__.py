@@ -2,6 +2,6 @@
 
 from .api import BACKENDS, sliding_window_attention
 from .layout import GlobalProjections, GlobalStates
-from .maps import attention_maps
+from .maps import attention_maps, dense_map
 
-__all__ = ["BACKENDS", "GlobalProjections", "GlobalStates", "attention_maps", "sliding_window_attention"]
+__all__ = ["BACKENDS", "GlobalProjections", "GlobalStates", "attention_maps", "dense_map", "sliding_window_attention"]

@@ -73,6 +73,46 @@ def attention_maps(
     return local, _softmax(scores, exists[:, None, None, :], -2).to(query.dtype)
 
 
+def dense_map(
+    local: Tensor, global_rows: Tensor | None, window_size: tuple[int, int], global_mask: Tensor | None = None
+) -> Tensor:
+    """The whole map (B, H, N, N) from the two of :func:`attention_maps`: N x N numbers a head, for looking at.
+
+    Entry (i, j) is the weight of token i to token j; the rows of valid tokens sum to 1, those of padding are 0.
+
+    Args:
+        local: (B, H, N, x + W).
+        global_rows: (B, H, N, x), or None without a global token.
+        window_size: that of the maps; ``(w // 2, w // 2)`` for a layer of window w.
+        global_mask: (B, N), that of the maps, without global tokens on padding; needed with ``global_rows``.
+
+    Raises:
+        ValueError: the maps do not have the width of the window, or ``global_mask`` is missing.
+    """
+    batch, heads, length, width = local.shape
+    left, right = window_size
+    count = 0 if global_rows is None else global_rows.shape[-1]
+    if width != count + left + right + 1:
+        raise ValueError(
+            f"local must have {count} columns for global tokens and {left + right + 1} for window_size "
+            f"{tuple(window_size)}, got {width}"
+        )
+    place = torch.arange(length, device=local.device)[:, None]
+    place = place + torch.arange(-left, right + 1, device=local.device)
+    inside = (place >= 0) & (place < length)
+    full = local.new_zeros(batch, heads, length, length)
+    index = place.clamp(0, max(length - 1, 0)).expand(batch, heads, -1, -1)
+    full = full.scatter_add(-1, index, local[..., count:] * inside)
+    if global_rows is None:
+        return full
+    if global_mask is None:
+        raise ValueError("global_mask must say which tokens the maps' first columns are, got None")
+    order = torch.argsort((global_mask == 0), dim=1, stable=True)[:, :count]
+    full = full.scatter_add(-1, order[:, None, None, :].expand(-1, heads, length, -1), local[..., :count])
+    rows = order[:, None, :, None].expand(-1, heads, -1, length)
+    return full.scatter_add(2, rows, global_rows.transpose(2, 3))
+
+
 def _window_scores(query: Tensor, key: Tensor, left: int, right: int) -> Tensor:
     """Scores (B, H, N, W) of each query against its window, out-of-range keys included."""
     batch, length, heads, _ = query.shape

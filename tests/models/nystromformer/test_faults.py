@@ -11,7 +11,7 @@ from longspan.ops.nystrom.pinv import iterative_inverse
 from tests.models.nystromformer.support import assert_close, make, make_ids, make_pair, small
 
 
-def test_issue_41_nystrom_is_chosen_by_name_and_old_files_keep_their_numbers():
+def test_fault_41_nystrom_is_chosen_by_name_and_old_files_keep_their_numbers():
     old, peer = make_pair(segment_means_seq_len=6)  # equal numbers: softmax
     ids = make_ids(1, 30)
     assert old.config.uses_softmax and not make(segment_means_seq_len=6, attention_type="nystrom").config.uses_softmax
@@ -20,14 +20,14 @@ def test_issue_41_nystrom_is_chosen_by_name_and_old_files_keep_their_numbers():
     assert not torch.allclose(old(ids).last_hidden_state, peer(ids).last_hidden_state, atol=1e-2)
 
 
-def test_issue_42_any_length_goes_with_any_number_of_landmarks():
+def test_fault_42_any_length_goes_with_any_number_of_landmarks():
     for landmarks in (1, 5, 7, 64):
         model = make(num_landmarks=landmarks, attention_type="nystrom")
         for length in (1, 2, 6, 7, 23, 24, 25, 64):
             assert model(make_ids(1, length)).last_hidden_state.isfinite().all()
 
 
-def test_issue_43_documents_are_never_mixed():
+def test_fault_43_documents_are_never_mixed():
     model = make(segment_means_seq_len=64, num_landmarks=8)
     ids = make_ids(2, 32)  # 2 * 32 == 64: one reshaped document in transformers
     changed = ids.clone()
@@ -36,7 +36,7 @@ def test_issue_43_documents_are_never_mixed():
 
 
 @torch.no_grad()
-def test_issue_44_padded_batches_run_and_compile_on_the_nystrom_path():
+def test_fault_44_padded_batches_run_and_compile_on_the_nystrom_path():
     model = make(num_hidden_layers=1)
     ids, mask = make_ids(2, 24), torch.ones(2, 24, dtype=torch.long)
     mask[0, 17:] = 0
@@ -47,7 +47,7 @@ def test_issue_44_padded_batches_run_and_compile_on_the_nystrom_path():
     assert_close(compiled(ids, attention_mask=mask).last_hidden_state, padded)
 
 
-def test_issue_45_masked_tokens_do_not_leak_into_landmarks_or_convolution():
+def test_fault_45_masked_tokens_do_not_leak_into_landmarks_or_convolution():
     for kind in ("nystrom", "softmax"):
         model = make(attention_type=kind)
         ids, mask = make_ids(1, 24), torch.ones(1, 24, dtype=torch.long)
@@ -58,7 +58,7 @@ def test_issue_45_masked_tokens_do_not_leak_into_landmarks_or_convolution():
         assert torch.equal(a, b)
 
 
-def test_issue_46_the_inverse_starts_from_one_documents_scale():
+def test_fault_46_the_inverse_starts_from_one_documents_scale():
     generator = torch.Generator().manual_seed(0)
     a = (3 * torch.randn(2, 4, 8, 8, generator=generator)).softmax(-1)
     assert torch.equal(iterative_inverse(a)[:1], iterative_inverse(a[:1]))
@@ -71,7 +71,7 @@ def test_issue_46_the_inverse_starts_from_one_documents_scale():
 
 
 @pytest.mark.parametrize("spelling", ["inv_coeff_init_option", "inv_init_coeff_option"])
-def test_issue_47_the_exact_start_of_the_inverse_works_in_both_spellings(spelling):
+def test_fault_47_the_exact_start_of_the_inverse_works_in_both_spellings(spelling):
     torch.manual_seed(0)
     model = NystromformerModel(NystromformerConfig(**small(**{spelling: True}))).eval()
     ids = make_ids(1, 24)
@@ -81,21 +81,21 @@ def test_issue_47_the_exact_start_of_the_inverse_works_in_both_spellings(spellin
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_issue_48_half_precision_modules(dtype):
+def test_fault_48_half_precision_modules(dtype):
     model = make().to(dtype)
     outputs = model(make_ids(2, 24), output_attentions=True)
     assert outputs.last_hidden_state.dtype == dtype and outputs.last_hidden_state.isfinite().all()
     assert outputs.attentions[0].inverse.dtype == torch.float32
 
 
-def test_issue_49_no_mask_means_the_mask_of_ones():
+def test_fault_49_no_mask_means_the_mask_of_ones():
     model = make()
     for length in (24, 25, 31):
         ids = make_ids(2, length)
         assert_close(model(ids).last_hidden_state, model(ids, attention_mask=torch.ones_like(ids)).last_hidden_state)
 
 
-def test_issue_50_no_nan_with_any_mask():
+def test_fault_50_no_nan_with_any_mask():
     model = make()
     ids, mask = make_ids(4, 24), torch.zeros(4, 24, dtype=torch.long)
     mask[1, 23], mask[2, ::2], mask[3, :7] = 1, 1, 1
@@ -104,13 +104,13 @@ def test_issue_50_no_nan_with_any_mask():
     assert hidden.isfinite().all() and all(p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_issue_51_causal_nystrom_is_refused_with_its_reason():
+def test_fault_51_causal_nystrom_is_refused_with_its_reason():
     q = torch.randn(1, 10, 2, 4)
     with pytest.raises(ValueError, match="every token would see the future"):
         nystrom_attention(q, q, q, 4, causal=True)
 
 
-def test_issue_52_attentions_are_factors_and_one_row_costs_its_length():
+def test_fault_52_attentions_are_factors_and_one_row_costs_its_length():
     model = make(max_position_embeddings=3000, num_attention_heads=2)
     largest = 0
 
