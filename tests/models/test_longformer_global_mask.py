@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from longspan.models.longformer import heads
+from longspan.models.longformer import task
 from longspan.models.longformer.global_mask import default_mask, default_unless_merged, merge_global
 from longspan.models.segments import merge_padding
 from tests.models.longformer_cases import CHOICE, PAD, QUESTION, SEP, SEQUENCE, TOKEN, batch, build, words
@@ -136,7 +136,7 @@ def test_defaults_of_the_heads(name: str, expected: list[int]) -> None:
 
 @pytest.mark.parametrize("name", [QUESTION, CHOICE])
 def test_embeddings_hold_no_separator_and_it_is_said_once(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    heads._noted.clear()
+    task._noted.clear()
     model, rows = build(name), batch([9])
     embeds = model.get_input_embeddings()(rows.inputs(name)["input_ids"])
     with caplog.at_level(logging.WARNING, "longspan"):

@@ -5,13 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .configuration import LongformerConfig
-    from .heads import (
-        LongformerForMaskedLM,
-        LongformerForMultipleChoice,
-        LongformerForQuestionAnswering,
-        LongformerForSequenceClassification,
-        LongformerForTokenClassification,
-    )
     from .modeling import LongformerModel, LongformerPreTrainedModel
     from .outputs import (
         LongformerBaseModelOutput,
@@ -22,38 +15,37 @@ if TYPE_CHECKING:
         LongformerSequenceClassifierOutput,
         LongformerTokenClassifierOutput,
     )
+    from .row_heads import LongformerForMultipleChoice, LongformerForSequenceClassification
+    from .token_heads import (
+        LongformerForMaskedLM,
+        LongformerForQuestionAnswering,
+        LongformerForTokenClassification,
+    )
     from .tokenization import LongformerTokenizer, LongformerTokenizerFast
 
-__all__ = [
-    "LongformerBaseModelOutput",
-    "LongformerBaseModelOutputWithPooling",
-    "LongformerConfig",
-    "LongformerForMaskedLM",
-    "LongformerForMultipleChoice",
-    "LongformerForQuestionAnswering",
-    "LongformerForSequenceClassification",
-    "LongformerForTokenClassification",
-    "LongformerMaskedLMOutput",
-    "LongformerModel",
-    "LongformerMultipleChoiceModelOutput",
-    "LongformerPreTrainedModel",
-    "LongformerQuestionAnsweringModelOutput",
-    "LongformerSequenceClassifierOutput",
-    "LongformerTokenClassifierOutput",
-    "LongformerTokenizer",
-    "LongformerTokenizerFast",
-]
+_HOMES = {
+    "LongformerBaseModelOutput": "outputs",
+    "LongformerBaseModelOutputWithPooling": "outputs",
+    "LongformerConfig": "configuration",
+    "LongformerForMaskedLM": "token_heads",
+    "LongformerForMultipleChoice": "row_heads",
+    "LongformerForQuestionAnswering": "token_heads",
+    "LongformerForSequenceClassification": "row_heads",
+    "LongformerForTokenClassification": "token_heads",
+    "LongformerMaskedLMOutput": "outputs",
+    "LongformerModel": "modeling",
+    "LongformerMultipleChoiceModelOutput": "outputs",
+    "LongformerPreTrainedModel": "modeling",
+    "LongformerQuestionAnsweringModelOutput": "outputs",
+    "LongformerSequenceClassifierOutput": "outputs",
+    "LongformerTokenClassifierOutput": "outputs",
+    "LongformerTokenizer": "tokenization",
+    "LongformerTokenizerFast": "tokenization",
+}
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name.endswith("Config"):
-        home = "configuration"
-    elif "Tokenizer" in name:
-        home = "tokenization"
-    elif "Output" in name:
-        home = "outputs"
-    else:
-        home = "heads" if "LongformerFor" in name else "modeling"
-    return getattr(import_module(f".{home}", __name__), name)
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
