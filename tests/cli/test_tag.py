@@ -189,6 +189,17 @@ def test_html_escapes_the_contract_and_its_name(run, tmp_path):
     assert "&lt;script&gt;" in page and "&lt;b&gt;&amp;.txt" in page
 
 
+def test_html_never_replaces_an_input(run, tmp_path):
+    a = write(tmp_path / "a.txt", "it costs $ten")
+    before = a.read_bytes()
+    result = run("--html", a, a)
+    assert result.exit_code == 2 and "one of the files to read" in " ".join(result.stderr.split())
+    link = tmp_path / "link.html"
+    link.symlink_to(a)
+    assert run("--html", link, a).exit_code == 2
+    assert a.read_bytes() == before
+
+
 def test_html_that_cannot_be_written_is_1(run, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")

@@ -11,7 +11,7 @@ import torch
 
 from longspan.models.longformer import LongformerForTokenClassification, LongformerModel
 from longspan.predict.dense import dense_attention, masked_attention
-from longspan.predict.tag import Tagger
+from longspan.predict.tag import Tagger, read_newlines
 from longspan.tasks.rules import Rule, save_rules
 from longspan.train.export import build_config, export
 from longspan.train.vocabulary import train_tokenizer
@@ -49,10 +49,39 @@ def tagger(folder):
     return Tagger.from_pretrained(folder)
 
 
+def test_line_ends_change_offsets_only(tagger):
+    plain = TEXT.replace("\r\n", "\n")
+    there, here = tagger(TEXT).passages, tagger(plain).passages
+    assert [(p.category, p.score, TEXT[p.start : p.end].replace("\r\n", "\n")) for p in there] == [
+        (p.category, p.score, plain[p.start : p.end]) for p in here
+    ]
+    assert "\r\n" in TEXT[there[0].start : there[-1].end] and there != here
+
+
+@pytest.mark.parametrize("text", ["", "a", "\r\n", "\r\n\r\n", "a\r\nb\rc\n\r\n", "\r\r\n\n"])
+def test_offsets_of_read_newlines(text):
+    plain, place = read_newlines(text)
+    assert plain == text.replace("\r\n", "\n")
+    for start in range(len(plain) + 1):
+        for end in range(start, len(plain) + 1):
+            assert text[place(start) : place(end)].replace("\r\n", "\n") == plain[start:end]
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./nothing", "a/b/c"])
+def test_a_folder_that_is_not_there_is_named(name):
+    with pytest.raises(FileNotFoundError, match=re.escape(repr(name))):
+        Tagger.from_pretrained(name)
+
+
+def test_a_folder_without_a_configuration_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
+        Tagger.from_pretrained(tmp_path)
+
+
 def test_passages_come_sorted_inside_the_text(tagger):
     result = tagger(TEXT)
     assert tagger.categories == ("A", "B")
-    assert result.n_tokens == len(tagger.tokenizer(TEXT)["input_ids"])
+    assert result.n_tokens == len(tagger.tokenizer(TEXT.replace("\r\n", "\n"))["input_ids"])
     assert result.seconds > 0
     assert [p.start for p in result.passages] == sorted(p.start for p in result.passages)
     assert all(0 <= p.start < p.end <= len(TEXT) and 0 <= p.score <= 1 for p in result.passages)

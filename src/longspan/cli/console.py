@@ -101,10 +101,12 @@ def set_share(bar: Progress, finished: int) -> Callable[[int, int], None]:
     return layer_done
 
 
-def check_page_path(path: Path) -> None:
-    """Refuse a page that could never be written, before any work is done."""
+def check_page_path(path: Path, inputs: Sequence[str] = ()) -> None:
+    """Refuse a page that could never be written, or that would replace an input, before any work is done."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise typer.BadParameter(f"{path} is not a file in a folder that exists", param_hint="--html")
+    if path.exists() and any(Path(name).exists() and path.samefile(name) for name in inputs):
+        raise typer.BadParameter(f"{path} is one of the files to read: it would be replaced", param_hint="--html")
 
 
 def write_page(path: Path, page: str) -> None:

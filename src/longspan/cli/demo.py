@@ -58,6 +58,8 @@ def demo(
     write_page(html, render_page([TaggedDocument(name, text, result.passages, [words, times])], TITLE, CREDIT))
     console = out()
     console.print(f"Read in {times} ({dense_seconds / max(result.seconds, 1e-9):.1f} times as long).", soft_wrap=True)
+    found = {p.category for p in result.passages}
+    console.print(f"Not found: {', '.join(c for c in tagger.categories if c not in found) or 'nothing'}.")
     console.print(f"The document: {words}. {CREDIT}", soft_wrap=True)
     console.print(f"The page with every passage highlighted: {html}", soft_wrap=True)
     if not result.passages:

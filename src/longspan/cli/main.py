@@ -36,9 +36,9 @@ def _longspan(
     """Longformer and Nyströmformer for long documents."""
 
 
-app.command()(tag)
-app.command()(demo)
-app.command()(info)
+app.command(short_help="Find passages in text files.")(tag)
+app.command(short_help="Read a real contract in one pass and show what it holds.")(demo)
+app.command(short_help="Print versions, devices and attention backends.")(info)
 
 
 def main() -> None:

@@ -55,8 +55,8 @@ def tag(
 
     The model that ships with longspan marks twelve kinds of passages in English commercial contracts.
 
-    Offsets are code points of the text as read: line ends stay as they are (CRLF is two), a byte-order mark is not part
-    of the text, and what is not text in its encoding is refused, never repaired.
+    Offsets are code points of the text as read: CRLF counts as two (the model reads it as LF), a byte-order mark is not
+    part of the text, and what is not text in its encoding is refused, never repaired.
 
     With --json, each passage is an object with category, start, end (excluded), score (0 to 1) and text.
 
@@ -66,7 +66,7 @@ def tag(
     from longspan.predict.reading import STDIN, UnreadableTextError
 
     if html is not None:
-        check_page_path(html)
+        check_page_path(html, files or [])
     _check_encoding(encoding)
     sources = files or [STDIN]
     tagger = None

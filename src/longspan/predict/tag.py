@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,14 @@ class Tagger:
         from transformers import AutoTokenizer, PreTrainedConfig
         from transformers.utils import cached_file
 
+        from longspan.models.configuration import check_place
         from longspan.models.longformer import LongformerForTokenClassification, LongformerTokenizerFast
         from longspan.models.nystromformer import NystromformerForTokenClassification
 
+        if not Path(name).is_dir():
+            check_place(name)
+        elif not (Path(name) / "config.json").is_file():
+            raise FileNotFoundError(f"{name} holds no config.json: it is no checkpoint")
         family = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
         models: dict[str, Any] = {
             "longformer": LongformerForTokenClassification,
@@ -108,7 +114,8 @@ class Tagger:
         """Find the passages of one document, read whole.
 
         Args:
-            text: the document; offsets in the result are its code points.
+            text: the document; offsets in the result are its code points. The model reads CRLF as LF, which is what
+                it was trained on.
             progress: called after each layer.
 
         Raises:
@@ -119,11 +126,13 @@ class Tagger:
             raise TypeError(f"text must be a str, got {type(text).__name__}")
         if not text.strip():
             return TagResult((), 0, 0.0)
-        ids, offsets = self._encode(text)
+        plain, place = read_newlines(text)
+        ids, offsets = self._encode(plain)
         probabilities, seconds = self._forward(ids, progress)
         labels, exclusive = self._labels, not self._multi_label
-        passages = decode(probabilities, offsets, text, labels, self.rules, exclusive=exclusive)
-        return TagResult(tuple(passages), len(ids), seconds)
+        passages = decode(probabilities, offsets, plain, labels, self.rules, exclusive=exclusive)
+        found = tuple(replace(p, start=place(p.start), end=place(p.end)) for p in passages)
+        return TagResult(found, len(ids), seconds)
 
     def time_dense(self, text: str, *, progress: Progress | None = None) -> float:
         """Seconds of the same forward pass with every token scored against every other one.
@@ -136,7 +145,7 @@ class Tagger:
         """
         from longspan.predict.dense import dense_attention
 
-        ids, _ = self._encode(text)
+        ids, _ = self._encode(read_newlines(text)[0])
         expected, _ = self._forward(ids, None)
         probabilities, seconds = self._forward(ids, progress, dense_attention(self.model))
         worst = float(np.abs(probabilities - expected).max())
@@ -182,3 +191,14 @@ class Tagger:
             scores = logits.float().sigmoid() if self._multi_label else logits.float().softmax(dim=-1)
             probabilities = scores.cpu().numpy()
             return probabilities, time.perf_counter() - began
+
+
+def read_newlines(text: str) -> tuple[str, Callable[[int], int]]:
+    """The text with CRLF as LF, and the function from its offsets to those of the text as it was.
+
+    An offset before a line end stays before its CR, one after it is after its LF.
+    """
+    plain = text.replace("\r\n", "\n")
+    ends = np.array([match.start() for match in re.finditer("\r\n", text)], dtype=np.int64)
+    ends -= np.arange(len(ends))  # where their LF is in the plain text
+    return plain, lambda offset: offset + int(np.searchsorted(ends, offset))
