@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from longspan import LongformerConfig, LongformerModel
 from longspan.models.longformer.embeddings import LongformerEmbeddings
 from tests.models.longformer_cases import (
     BASE,
@@ -303,3 +304,22 @@ def test_forms_of_the_global_mask(name: str, form: str) -> None:
 
 def test_vocabulary_reaches_its_last_id() -> None:
     assert build(TOKEN)(torch.tensor([[0, VOCABULARY - 1]])).logits.shape == (1, 2, 5)
+
+
+def test_100_000_tokens_in_one_pass() -> None:
+    """Far from the beginning, a token's result is that of the text around it, read alone."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16, "num_hidden_layers": 2}
+    config = LongformerConfig(
+        **sizes, vocab_size=50, attention_window=8, max_position_embeddings=66, position_period=64
+    )
+    model = LongformerModel(config, add_pooling_layer=False).eval()
+    ids = torch.randint(4, 50, (1, 100_000))
+    ids[0, -640:] = ids[0, -1280:-640]
+    with torch.inference_mode():
+        long = model(ids).last_hidden_state
+        shift = (100_000 - 1280) % 64  # the excerpt's positions are those that it has in the whole
+        positions = 2 + (torch.arange(1280)[None] + shift) % 64
+        short = model(ids[:, -1280:], position_ids=positions).last_hidden_state
+    assert long.shape == (1, 100_000, 16) and long.isfinite().all()
+    torch.testing.assert_close(long[:, -1200:], short[:, -1200:], atol=1e-5, rtol=0)

@@ -137,7 +137,7 @@ def test_truncation_of_pairs_equals_roberta(strategy, side, max_length):
 
 
 @pytest.mark.parametrize("stride", [0, 1, 3, 9])
-def test_overflow_with_stride_covers_every_token(stride):
+def test_fault_39_overflow_with_stride_covers_every_token(stride):
     ours, theirs = SMALL
     options = {"truncation": True, "max_length": 12, "stride": stride, "return_overflowing_tokens": True}
     windows = assert_equal(ours, theirs, [WORDS, QUESTION], **options)

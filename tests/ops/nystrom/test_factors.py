@@ -22,6 +22,7 @@ def test_the_product_of_the_factors_is_the_attention(rows, backend):
 def test_shapes_and_rows_of_probabilities():
     (q, k, v), _, _ = make_inputs(2, 16, 3, 4)
     _, factors = nystrom_attention(q, k, v, 6, return_factors=True)
+    assert repr(factors) == "NystromFactors(kernel_1=(2, 3, 16, 6), inverse=(2, 3, 6, 6), kernel_3=(2, 3, 6, 16))"
     assert [tuple(x.shape) for x in factors] == [(2, 3, 16, 6), (2, 3, 6, 6), (2, 3, 6, 16)]
     for kernel in (factors.kernel_1, factors.kernel_3):
         torch.testing.assert_close(kernel.sum(-1), torch.ones(kernel.shape[:-1], dtype=kernel.dtype))

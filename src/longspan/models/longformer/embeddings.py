@@ -88,5 +88,6 @@ class LongformerEmbeddings(nn.Module):
             raise ValueError(
                 f"the input has {length} tokens, but the model has positions for {limit} "
                 f"(max_position_embeddings {self.config.max_position_embeddings}, "
-                f"{self.config.position_offset} of them reserved); shorten the input or use a model with more positions"
+                f"{self.config.position_offset} of them reserved); shorten the input, use a model with more positions, "
+                "or set position_period"
             )

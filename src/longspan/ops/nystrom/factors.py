@@ -28,6 +28,10 @@ class NystromFactors(NamedTuple):
     inverse: Tensor
     kernel_3: Tensor
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name}={tuple(x.shape)}" for name, x in self._asdict().items())
+        return f"NystromFactors({shapes})"
+
     def rows(self, queries: Tensor | list[int]) -> Tensor:
         """Attention of some queries over all keys, (B, H, len(queries), N), in O(N) each: ``rows([0])`` for ``[CLS]``.
 
