@@ -21,12 +21,15 @@ def text(x: float, y: float, words: str, anchor: str = "middle", colour: str = I
 
 
 def grid(x: float, y: float, rows: int, columns: int, colour: Callable[[int, int], str], cell: int = CELL) -> str:
-    return "".join(
-        f'<rect x="{x + j * cell:g}" y="{y + i * cell:g}" width="{cell - 1}" height="{cell - 1}" rx="2" '
-        f'fill="{colour(i, j)}"/>\n'
+    lines = (
+        "".join(
+            f'<rect x="{x + j * cell:g}" y="{y + i * cell:g}" width="{cell - 1}" height="{cell - 1}" rx="2" '
+            f'fill="{colour(i, j)}"/>'
+            for j in range(columns)
+        )
         for i in range(rows)
-        for j in range(columns)
     )
+    return "".join(line + "\n" for line in lines)
 
 
 def key(x: float, y: float, colour: str, words: str) -> str:
