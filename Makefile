@@ -54,9 +54,11 @@ docs: $(READY) ## Build the documentation into site/ (strict)
 
 bench: $(READY) ## Measure against transformers, each figure after a check of the result
 	$(OFFLINE) $(BIN)/python -m benchmarks layer $(ARGS)
+	$(OFFLINE) $(BIN)/python -m benchmarks length $(ARGS)
 
 bench-quick: $(READY) ## The same in a minute, to see that it runs
 	$(OFFLINE) $(BIN)/python -m benchmarks layer --quick
+	$(OFFLINE) $(BIN)/python -m benchmarks length --quick
 
 train-contracts: $(READY) ## Train the shipped contract model again (needs CUAD; see the model card)
 	$(BIN)/python -m longspan.train.contracts $(ARGS)
