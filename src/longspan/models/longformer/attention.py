@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ...ops.window import GlobalProjections, GlobalStates, attention_maps, sliding_window_attention
+from ..layers import is_plain
 from .configuration import LongformerConfig
 
 # names of attn_implementation, and the backend of the operation that each one means
@@ -77,24 +78,8 @@ class LongformerSelfAttention(nn.Module):
 
     def _global_projections(self, hidden_states: Tensor) -> GlobalProjections | GlobalStates:
         modules = (self.query_global, self.key_global, self.value_global)
-        if all(_is_plain(module) for module in modules):
+        if all(is_plain(module) for module in modules):
             weights = [x for module in modules for x in (module.weight, module.bias)]
             return GlobalProjections(hidden_states, *weights)
         # adapters, quantised layers and offloaded weights are only right when the module itself is called
         return GlobalStates(*(self._heads(module(hidden_states)) for module in modules))
-
-
-def _is_plain(module: nn.Module) -> bool:
-    """Whether the module is its weight and bias and nothing else.
-
-    It is not with an adapter, a hook, or a weight that is quantised or sharded.
-    """
-    return (
-        type(module) is nn.Linear
-        and not module._forward_hooks
-        and not module._forward_pre_hooks
-        and not module._backward_hooks
-        and not module._backward_pre_hooks
-        and "forward" not in vars(module)
-        and not hasattr(type(module.weight), "__tensor_flatten__")
-    )
