@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +169,3 @@ class Trainer:
         logger.info("step %d, %.1f %%, %.1f min, loss %.4f", self.step, 100 * self.progress, self.seconds / 60, loss)
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 1), "loss": round(loss, 5)}) + "\n")
-
-
-def describe(schedule: Schedule) -> dict[str, object]:
-    """The schedule as JSON-ready fields (an unlimited time becomes None)."""
-    fields = asdict(schedule)
-    return {k: (None if isinstance(v, float) and math.isinf(v) else v) for k, v in fields.items()}

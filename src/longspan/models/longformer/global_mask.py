@@ -37,9 +37,8 @@ def default_unless_merged(
 ) -> Tensor:
     """The default mask of a head, unless a 2 anywhere in ``attention_mask`` makes that a whole global mask."""
     mask = default_mask(default, segment_ids, input_ids, sep_token_id, shape, device)
-    if attention_mask is None or attention_mask.dtype == torch.bool:
-        return mask
-    return mask & ~(attention_mask == 2).any()
+    merged = merge_global(attention_mask, None)
+    return mask if merged is None else mask & ~merged.any()
 
 
 def default_mask(

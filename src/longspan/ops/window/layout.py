@@ -7,6 +7,7 @@ to, so padding, packed documents and row ends are one and the same condition: eq
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -99,8 +100,9 @@ class Tokens:
         """Ids for the window's queries: rows of global tokens are computed apart."""
         return self.ids if self.is_global is None else self.ids.masked_fill(self.is_global, -1)
 
+    @cached_property
     def documents(self) -> list[Document]:
-        """The documents that have at least one global token, in order of their ids."""
+        """The documents that have at least one global token, in order of their ids; found once for columns and rows."""
         if self.is_global is None:
             return []
         ids, order = torch.sort(self.ids, stable=True)

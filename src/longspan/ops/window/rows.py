@@ -89,7 +89,7 @@ def attend_rows_backward(
 
 
 def _steps(tokens: Tokens, keep: Keep | None) -> Iterator[Document]:
-    for document in tokens.documents():
+    for document in tokens.documents:
         step = len(document.global_rows) if keep is None else _DROPPED_STEP
         for columns in document.global_rows.split(step):
             yield Document(document.rows, columns)

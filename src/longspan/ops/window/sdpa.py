@@ -92,7 +92,7 @@ def _forward_op(
             if keep is None:
                 out, out_lse = band_forward(qg, kg, vg, band, scale)
             else:
-                columned = (_pick(k, columns.positions, group), _pick(v, columns.positions, group))
+                columned = (_take(k, group, columns.positions), _take(v, group, columns.positions))
                 out, out_lse = dropped_forward(qg, (kg, vg), columned, band, columns, scale, keep)
             if group is None and order is None:
                 context, lse = out, out_lse
@@ -100,7 +100,7 @@ def _forward_op(
                 _put(context, out, group, order)
                 _put(lse, out_lse, group, order)
         if keep is None and tokens.is_global is not None:
-            merge_columns(context, lse, q, k, v, tokens.documents(), scale)
+            merge_columns(context, lse, q, k, v, tokens.documents, scale)
     attend_rows(context, lse, (q, k, v), tokens, _projections(projected), scale, keep)
     if segment_ids is not None:
         padding = tokens.ids < 0
@@ -154,7 +154,7 @@ def _backward_op(
                 og, lg = _take(o, group, order), _take(local_lse, group, order)
                 parts = band_backward(gg, qg, kg, vg, og, lg, band, scale)
             else:
-                columned = (_pick(k, columns.positions, group), _pick(v, columns.positions, group))
+                columned = (_take(k, group, columns.positions), _take(v, group, columns.positions))
                 d_query, d_window, d_columns = dropped_backward(gg, qg, (kg, vg), columned, band, columns, scale, keep)
                 parts = (d_query, *d_window)
                 for target, part in zip(grads[1:], d_columns, strict=True):
@@ -162,7 +162,7 @@ def _backward_op(
             for target, part in zip(grads, parts, strict=True):
                 _add(target, part, group, order)
         if keep is None and tokens.is_global is not None:
-            columns_backward(g, q, k, v, o, local_lse, tokens.documents(), scale, grads)
+            columns_backward(g, q, k, v, o, local_lse, tokens.documents, scale, grads)
     # weights (two axes) and biases collect from every document: in half precision the sum would lose too much
     sums = [x.dtype if x.dim() > 2 else _wide(x) for x in projected]
     grad_projected = [torch.zeros(x.shape, dtype=s, device=x.device) for x, s in zip(projected, sums, strict=True)]
@@ -262,10 +262,6 @@ def _take(x: Tensor, group: Tensor | None, order: Tensor | None) -> Tensor:
     """Heads ``group`` of (T, H, ...) in the given order of rows."""
     x = x if group is None else x[:, group]
     return x if order is None else x[order]
-
-
-def _pick(x: Tensor, positions: Tensor, group: Tensor | None) -> Tensor:
-    return _take(x, group, positions)
 
 
 def _put(target: Tensor, x: Tensor, group: Tensor | None, order: Tensor | None) -> None:
