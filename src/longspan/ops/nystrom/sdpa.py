@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from longspan.ops.fused import attend, attend_backward
-from longspan.ops.nystrom.convolution import convolve, convolve_backward
+from longspan.ops.nystrom.convolution import add_convolution, convolve_backward
 from longspan.ops.nystrom.documents import Group, group_documents
 from longspan.ops.nystrom.landmarks import run_index, run_means, run_means_backward, run_sizes
 from longspan.ops.nystrom.pinv import iterative_inverse, iterative_inverse_backward
@@ -30,7 +30,7 @@ def forward(
     scale: float,
 ) -> Tensor:
     """The operator's body: attention of every document of the batch, (B, N, H, D)."""
-    context = query.new_zeros(query.shape)
+    context = None
     with torch.autocast(query.device.type, enabled=False):
         for group in _groups(query, segment_ids, num_landmarks, query_landmarks, key_landmarks):
             q, k, v = (group.gather(x) for x in (query, key, value))
@@ -41,11 +41,15 @@ def forward(
                 inverse = iterative_inverse(inner.kernel_2, inverse_iterations, exact_inverse_scale)
                 summary = (inverse @ inner.context.to(inverse.dtype)).to(q.dtype)
                 part = attend(_heads(q), _heads(inner.key_landmarks), summary, None, scale)[0]
-            part = part.transpose(1, 2)
+            part = part.transpose(1, 2).contiguous()
             if conv_weight is not None:
-                part = part + convolve(v, conv_weight, group.mask)
+                add_convolution(part, v, conv_weight, group.mask)
+            if group.rows is None:
+                return part if group.mask is None else part.masked_fill_(~group.mask[:, :, None, None], 0)
+            if context is None:
+                context = query.new_zeros(query.shape)
             group.scatter(part, context)
-    return context
+    return query.new_zeros(query.shape) if context is None else context
 
 
 def backward(
