@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from ..ops.linear import linear as fused_linear
+
 _GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu_fast": "tanh"}
 
 
 def is_plain(module: nn.Module) -> bool:
-    """Whether the module is a linear layer: its weight and bias and nothing else.
+    """Whether the module is a linear layer or an embedding: its weight and bias and nothing else.
 
     It is not with an adapter, a hook, or a weight that is quantised or sharded.
     """
     return (
-        type(module) is nn.Linear
+        type(module) in (nn.Linear, nn.Embedding)
         and not module._forward_hooks
         and not module._forward_pre_hooks
         and not module._backward_hooks
@@ -37,6 +39,26 @@ def may_overwrite(module: nn.Module) -> bool:
     Working in place saves a large tensor and its page faults, 4 to 6 % of a layer on a CPU.
     """
     return not torch.is_grad_enabled() and is_plain(module)
+
+
+def linear(module: nn.Module, x: Tensor) -> Tensor:
+    """``module(x)``, faster where the module is a plain linear layer and no gradient is wanted."""
+    if isinstance(module, nn.Linear) and may_overwrite(module):
+        return fused_linear(x, module.weight, module.bias)
+    return module(x)
+
+
+def add(x: Tensor, y: Tensor, overwrite: bool) -> Tensor:
+    """``x + y``, over ``x`` where that is allowed and changes no dtype."""
+    return x.add_(y) if overwrite and x.dtype == y.dtype else x + y
+
+
+def is_private(module: nn.Module) -> bool:
+    """Whether nobody sees what happens inside ``module``: no graph keeps it, no hook hears of it, nothing traces it."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    inner = (part for part in module.modules() if part is not module)
+    return not any(part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part) for part in inner)
 
 
 def activation(name: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -61,12 +83,8 @@ class ResidualOutput(nn.Module):
 
     def forward(self, hidden_states: Tensor, residual: Tensor) -> Tensor:
         """(..., input_size) and (..., d) to (..., d)."""
-        hidden_states = self.dropout(self.dense(hidden_states))
-        if may_overwrite(self.dense) and hidden_states.dtype == residual.dtype:
-            hidden_states += residual
-        else:
-            hidden_states = hidden_states + residual
-        return self.LayerNorm(hidden_states)
+        hidden_states = self.dropout(linear(self.dense, hidden_states))
+        return self.LayerNorm(add(hidden_states, residual, may_overwrite(self.dense)))
 
 
 class Intermediate(nn.Module):
@@ -80,10 +98,28 @@ class Intermediate(nn.Module):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """(..., d) to (..., intermediate_size)."""
-        hidden_states = self.dense(hidden_states)
         if self.gelu is not None and may_overwrite(self.dense):
-            return torch.ops.aten.gelu_(hidden_states, approximate=self.gelu)
-        return self.activation(hidden_states)
+            return fused_linear(hidden_states, self.dense.weight, self.dense.bias, self.gelu)
+        return self.activation(self.dense(hidden_states))
+
+
+class StreamingAttention(nn.Module):
+    """A self-attention that can read long input in pieces, in inference."""
+
+    no_maps: tuple[None, ...]
+    """What stands for the maps that nobody asked for."""
+
+    def streams(self, hidden_states: Tensor, *args: Any) -> bool:
+        """Whether this input is better read in pieces; the arguments are those of ``forward``."""
+        raise NotImplementedError
+
+    def stream(self, hidden_states: Tensor, result: Tensor, *args: Any) -> Iterator[tuple[slice, Tensor]]:
+        """Pieces of the flat row of T = B * N tokens, in order and without a gap, and their context (S, d).
+
+        ``result`` (B, N, d) is the layer's output, written piece by piece; rows that were not yielded yet are free for
+        notes.
+        """
+        raise NotImplementedError
 
 
 class AttentionBlock(nn.Module):
@@ -99,7 +135,8 @@ class TransformerLayer(GradientCheckpointingLayer):
     """A post-norm encoder layer around any self-attention.
 
     The self-attention is a module that takes the hidden states (B, N, d) and whatever else the layer is given, and
-    returns the context (B, N, d) followed by the maps it was asked for.
+    returns the context (B, N, d) followed by the maps it was asked for. It may also offer to read long input in
+    pieces (:class:`StreamingAttention`).
     """
 
     def __init__(self, config: Any, self_attention: nn.Module) -> None:
@@ -109,9 +146,15 @@ class TransformerLayer(GradientCheckpointingLayer):
         self.output = ResidualOutput(config, config.intermediate_size)
         self.chunk_size_feed_forward = config.chunk_size_feed_forward
 
-    def forward(self, hidden_states: Tensor, *args: Any) -> tuple[Any, ...]:
-        """Hidden states (B, N, d), then the maps of the self-attention."""
-        context, *maps = self.attention.self(hidden_states, *args)
+    def forward(self, hidden_states: Tensor, *args: Any, spare: Tensor | None = None) -> tuple[Any, ...]:
+        """Hidden states (B, N, d), then the maps of the self-attention.
+
+        ``spare`` may be a tensor of the shape of ``hidden_states``: the result can be written over it.
+        """
+        attention = self.attention.self
+        if isinstance(attention, StreamingAttention) and attention.streams(hidden_states, *args) and self._may_stream():
+            return self._stream(attention, hidden_states, spare, *args), *attention.no_maps
+        context, *maps = attention(hidden_states, *args)
         hidden_states = self.attention.output(context, hidden_states)
         if self.chunk_size_feed_forward:  # any length: the last chunk may be shorter
             chunks = hidden_states.split(self.chunk_size_feed_forward, dim=1)
@@ -119,6 +162,20 @@ class TransformerLayer(GradientCheckpointingLayer):
         else:
             hidden_states = self._feed_forward(hidden_states)
         return hidden_states, *maps
+
+    def _may_stream(self) -> bool:
+        """Whether nobody can tell: no graph, no dropout, no hook that expects whole tensors."""
+        return not self.training and is_private(self)
+
+    def _stream(self, attention: StreamingAttention, hidden_states: Tensor, spare: Tensor | None, *args: Any) -> Tensor:
+        """Attention and feed-forward piece by piece: the extra memory is the result and what a piece needs."""
+        result = spare
+        if result is None:
+            result = torch.empty_like(hidden_states, memory_format=torch.contiguous_format)
+        flat_input, flat_result = hidden_states.flatten(0, 1), result.flatten(0, 1)
+        for rows, context in attention.stream(hidden_states, result, *args):
+            flat_result[rows] = self._feed_forward(self.attention.output(context, flat_input[rows]))
+        return result
 
     def _feed_forward(self, hidden_states: Tensor) -> Tensor:
         return self.output(self.intermediate(hidden_states), hidden_states)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from ...ops.window import GlobalProjections, GlobalStates, attention_maps, sliding_window_attention
-from ..layers import is_plain
+from ...ops.window.stream import WindowStream
+from ..layers import StreamingAttention, is_plain, linear
 from .configuration import LongformerConfig
 
 # names of attn_implementation, and the backend of the operation that each one means
 BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
+
+
+# tokens of a piece: its queries, context and feed-forward at base size then stay in a cache of 32 MiB
+PIECE = 1024
+_STREAM_FROM = 2 * PIECE
 
 
 class Visibility(NamedTuple):
@@ -26,8 +33,10 @@ class Visibility(NamedTuple):
     global_mask: Tensor | None
 
 
-class LongformerSelfAttention(nn.Module):
+class LongformerSelfAttention(StreamingAttention):
     """Window and global attention of one layer (Longformer, section 3.1)."""
+
+    no_maps = (None, None)
 
     def __init__(self, config: LongformerConfig, layer: int) -> None:
         super().__init__()
@@ -47,7 +56,7 @@ class LongformerSelfAttention(nn.Module):
         self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Context (B, N, d), and with ``output_attentions`` the maps of this layer."""
-        query, key, value = (self._heads(p(hidden_states)) for p in (self.query, self.key, self.value))
+        query, key, value = (self._heads(linear(p, hidden_states)) for p in (self.query, self.key, self.value))
         projections = self._global_projections(hidden_states)
         context = sliding_window_attention(
             query,
@@ -58,7 +67,7 @@ class LongformerSelfAttention(nn.Module):
             global_mask=visibility.global_mask,
             global_projections=projections,
             dropout_p=self.dropout if self.training else 0.0,
-            backend=BACKENDS[self.config._attn_implementation or "sdpa"],
+            backend=self._backend(),
         )
         maps: tuple[Tensor | None, Tensor | None] = (None, None)
         if output_attentions:
@@ -72,6 +81,37 @@ class LongformerSelfAttention(nn.Module):
                 global_key=self._heads(self.key_global(hidden_states)),
             )
         return context.flatten(2), *maps
+
+    def streams(self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool) -> bool:
+        batch, length, _ = hidden_states.shape
+        return (
+            not output_attentions
+            and self._backend() == "sdpa"
+            and batch * length >= _STREAM_FROM
+            and length > sum(self.window_size) + 1
+            and all(is_plain(module) for module in (self.query_global, self.key_global, self.value_global))
+        )
+
+    def stream(
+        self, hidden_states: Tensor, result: Tensor, visibility: Visibility, output_attentions: bool
+    ) -> Iterator[tuple[slice, Tensor]]:
+        flat = hidden_states.flatten(0, 1)
+        batch, length, size = hidden_states.shape
+        scale = (size // self.num_heads) ** -0.5
+        window = WindowStream((batch, length), self.window_size, *visibility, scale, PIECE, flat.device)
+        if window.global_positions is not None:
+            globals_ = flat[window.global_positions]
+            key, value = (self._heads(linear(p, globals_)) for p in (self.key, self.value))
+            projections = self._global_projections(hidden_states)
+            assert isinstance(projections, GlobalProjections)  # streams() saw to it
+            window.set_globals(key, value, projections)
+        for rows, fresh in window.steps():
+            query = self._heads(linear(self.query, flat[rows]))
+            key, value = (self._heads(linear(p, flat[fresh])) for p in (self.key, self.value))
+            yield rows, window.attend(rows, query, key, value).flatten(1)
+
+    def _backend(self) -> str:
+        return BACKENDS[self.config._attn_implementation or "sdpa"]
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1))

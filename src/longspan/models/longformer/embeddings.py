@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import can_read_values, check_range
+from ..layers import add, may_overwrite
 from ..segments import rank_in_segment
 from .configuration import LongformerConfig
 
@@ -41,16 +42,17 @@ class LongformerEmbeddings(nn.Module):
             position_ids = self._positions(input_ids, inputs_embeds, segment_ids)
         else:
             check_range("position_ids", position_ids, self.config.max_position_embeddings, "the positions")
+        own = inputs_embeds is None and may_overwrite(self.word_embeddings)
         if inputs_embeds is None:
             inputs_embeds = self.word_embeddings(input_ids)
-        embeddings = inputs_embeds + self.position_embeddings(position_ids)
+        embeddings = add(inputs_embeds, self.position_embeddings(position_ids), own)
         if token_type_ids is None:
             # one row for all; the module is called, since its weight alone may be elsewhere (offloading)
             first = torch.zeros(1, dtype=torch.int64, device=embeddings.device)
-            embeddings = embeddings + self.token_type_embeddings(first)
+            embeddings = add(embeddings, self.token_type_embeddings(first), own)
         else:
             check_range("token_type_ids", token_type_ids, self.config.type_vocab_size, "type_vocab_size")
-            embeddings = embeddings + self.token_type_embeddings(token_type_ids)
+            embeddings = add(embeddings, self.token_type_embeddings(token_type_ids), own)
         return self.dropout(self.LayerNorm(embeddings))
 
     def _positions(self, input_ids: Tensor | None, inputs_embeds: Tensor | None, segment_ids: Tensor | None) -> Tensor:

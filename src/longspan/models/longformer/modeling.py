@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import check_inputs, check_mask, check_rows
-from ..layers import TransformerLayer
+from ..layers import TransformerLayer, is_private
 from ..loading import LongspanPreTrainedModel
+from ..packing import find_packing
 from ..segments import merge_padding, take_first
 from .attention import BACKENDS, LongformerSelfAttention, Visibility
 from .configuration import LongformerConfig
@@ -34,13 +35,23 @@ class LongformerEncoder(nn.Module):
         self.gradient_checkpointing = False
 
     def forward(
-        self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool, output_hidden_states: bool
+        self,
+        hidden_states: Tensor,
+        visibility: Visibility,
+        output_attentions: bool,
+        output_hidden_states: bool,
+        may_overwrite: bool = False,
     ) -> LongformerBaseModelOutput:
-        """Hidden states (B, N, d) through all layers."""
+        """Hidden states (B, N, d) through all layers; with ``may_overwrite``, in inference, over each other."""
         # a list that is not asked for would keep the embeddings alive through all layers
         states, local_maps, global_maps = ([hidden_states] if output_hidden_states else []), [], []
+        # two tensors serve all layers, which write over them in turn
+        reuses = may_overwrite and not output_hidden_states
+        spare = None
         for layer in self.layer:
-            hidden_states, local_map, global_map = layer(hidden_states, visibility, output_attentions)
+            given = hidden_states
+            hidden_states, local_map, global_map = layer(given, visibility, output_attentions, spare=spare)
+            spare = given if reuses else None
             if output_hidden_states:
                 states.append(hidden_states)
             if output_attentions:
@@ -161,12 +172,23 @@ class LongformerModel(LongformerPreTrainedModel):
         visibility = Visibility(
             merge_padding(segment_ids, attention_mask), merge_global(attention_mask, global_attention_mask)
         )
+        hidden_states = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segment_ids)
+        # attention maps are of the rows as they came
+        packing = None if output_attentions else find_packing(visibility.segment_ids)
+        seen = visibility
+        if packing is not None:
+            hidden_states = packing.pack(hidden_states)
+            marks = visibility.global_mask
+            seen = Visibility(packing.segment_ids, None if marks is None else packing.pack(marks))
         outputs = self.encoder(
-            self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segment_ids),
-            visibility,
+            hidden_states,
+            seen,
             bool(output_attentions),
             bool(output_hidden_states),
+            may_overwrite=is_private(self),
         )
+        if packing is not None:
+            packing.unpack_outputs(outputs)
         pooled = None if self.pooler is None else self.pooler(outputs.last_hidden_state, visibility.segment_ids)
         if not return_dict:
             return (outputs.last_hidden_state, pooled, *outputs.to_tuple()[1:])

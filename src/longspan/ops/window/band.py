@@ -38,14 +38,17 @@ class Band:
     """A window over a flat row.
 
     Attributes:
-        left, right: query i sees key j when ``-left <= j - i <= right``.
-        query_ids, key_ids: (T,) int64; a query sees the keys of its own non-negative id.
+        left, right: query i sees key j when ``-left <= j - i - offset <= right``.
+        query_ids: (T,) int64; a query sees the keys of its own non-negative id.
+        key_ids: (S,) int64.
+        offset: row of the keys at which query 0 itself stands; not 0 where the queries are a piece of a longer row.
     """
 
     left: int
     right: int
     query_ids: Tensor
     key_ids: Tensor
+    offset: int = 0
 
     @property
     def block(self) -> int:
@@ -63,7 +66,7 @@ class Band:
         count = -(-total // block)
         tail = count * block - total
         queries = F.pad(self.query_ids, (0, tail), value=-1).view(count, block).amax(1)
-        windows = F.pad(self.key_ids, (self.left, tail + self.right), value=-3).unfold(0, self.keys_per_block, block)
+        windows = self._windows(self.key_ids, Run(0, count, False), -3)
         uniform = windows.amin(1) == windows.amax(1)
         kind = torch.where(queries < 0, 0, torch.where(uniform, 1, 2))
         values, counts = torch.unique_consecutive(kind, return_counts=True)
@@ -83,12 +86,17 @@ class Band:
         return piece.unflatten(0, (run.last - run.first, self.block)).transpose(1, 2)
 
     def keys(self, x: Tensor, run: Run) -> Tensor:
-        """Windows (n, H, KW, D) of a (T, H, D) tensor: an overlapping view; only the ends of the row are padded."""
-        start, stop = run.first * self.block - self.left, run.last * self.block + self.right
+        """Windows (n, H, KW, D) of an (S, H, D) tensor: an overlapping view; only the ends of the row are padded."""
+        return self._windows(x, run, 0).transpose(2, 3)
+
+    def _windows(self, x: Tensor, run: Run, padding: int) -> Tensor:
+        """Windows (n, ..., KW) of an (S, ...) tensor, overlapping views."""
+        start = run.first * self.block - self.left + self.offset
+        stop = run.last * self.block + self.right + self.offset
         piece = x[max(start, 0) : min(stop, len(x))]
         if start < 0 or stop > len(x):
-            piece = F.pad(piece, (0, 0, 0, 0, max(-start, 0), max(stop - len(x), 0)))
-        return piece.unfold(0, self.keys_per_block, self.block).transpose(2, 3)
+            piece = F.pad(piece, (0, 0) * (x.dim() - 1) + (max(-start, 0), max(stop - len(x), 0)), value=padding)
+        return piece.unfold(0, self.keys_per_block, self.block)
 
     def shape_mask(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The band inside a block, (1, 1, BQ, KW), additive."""
@@ -101,10 +109,7 @@ class Band:
         if run.uniform:
             return shape_mask
         queries = self.queries(self.query_ids[:, None] + 1, run)[:, 0] - 1  # pads with -1
-        start, stop = run.first * self.block - self.left, run.last * self.block + self.right
-        piece = self.key_ids[max(start, 0) : min(stop, len(self.key_ids))]
-        piece = F.pad(piece, (max(-start, 0), max(stop - len(self.key_ids), 0)), value=-3)
-        keys = piece.unfold(0, self.keys_per_block, self.block)
+        keys = self._windows(self.key_ids, run, -3)
         same = (queries[:, :, None] == keys[:, None, :]) & (queries[:, :, None] >= 0)
         return shape_mask.masked_fill(~same[:, None], float("-inf"))
 
