@@ -8,10 +8,13 @@ long.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # tokens convolved at a time: result and window stay in cache, and no second context is held
 _CHUNK = 1024
+# tokens of a block of the weight's gradient
+_BLOCK = 64
 
 
 def add_convolution(context: Tensor, value: Tensor, weight: Tensor, mask: Tensor | None) -> None:
@@ -51,15 +54,28 @@ def convolve_window(window: Tensor, kernel: Tensor, padding: int) -> Tensor:
 
 
 def convolve_backward(grad: Tensor, value: Tensor, weight: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Gradients of ``value`` (0 where masked) and ``weight``, given that of the result."""
-    padding = [weight.shape[1] // 2, 0]
+    """Gradients of ``value`` (unspecified where masked) and ``weight``, given that of the result (0 where masked)."""
+    grad_value = torch.zeros(grad.shape, dtype=grad.dtype, device=grad.device)
+    add_convolution(grad_value, grad, weight.flip(1), None)
     if mask is not None:
         value = value.masked_fill(~mask[:, :, None, None], 0)
-    grad_image, grad_kernel, _ = torch.ops.aten.convolution_backward(
-        grad.transpose(1, 2).contiguous(), value.transpose(1, 2), weight[:, None, :, None].contiguous(), None,
-        [1, 1], padding, [1, 1], False, [0, 0], weight.shape[0], [True, True, False],
-    )  # fmt: skip
-    grad_value = grad_image.transpose(1, 2)
-    if mask is not None:
-        grad_value = grad_value.masked_fill(~mask[:, :, None, None], 0)
-    return grad_value, grad_kernel[:, 0, :, 0]
+    return grad_value, _weight_gradient(grad, value, weight.shape[1]).to(weight.dtype)
+
+
+def _weight_gradient(grad: Tensor, value: Tensor, size: int) -> Tensor:
+    """``sum_i g_i v_{i + t - k // 2}``, (H, k), by products of blocks, whose diagonals are the taps.
+
+    The CPU library's own weight gradient is wrong by up to a fifth for kernels of 33 and 65 (oneDNN in torch 2.13), and
+    three times slower.
+    """
+    _, length, heads, _ = grad.shape
+    wide = torch.promote_types(grad.dtype, torch.float32)
+    products = torch.zeros(heads, _BLOCK, _BLOCK + size - 1, dtype=wide, device=grad.device)
+    padded = F.pad(value, (0, 0, 0, 0, size // 2, size // 2))
+    for row_grad, row in zip(grad.transpose(1, 2), padded.transpose(1, 2), strict=True):  # (H, N, D), (H, N + k - 1, D)
+        for start in range(0, length, _BLOCK):
+            block = row_grad[:, start : start + _BLOCK].to(wide)
+            window = row[:, start : start + _BLOCK + size - 1].to(wide)
+            products[:, : block.shape[1], : window.shape[1]].baddbmm_(block, window.mT)
+    by_tap = products.as_strided((heads, size, _BLOCK), (products.stride(0), 1, products.stride(1) + 1))
+    return by_tap.sum(-1)
