@@ -1,21 +1,17 @@
-"""How things are measured: contenders run in turn, and only after their output was checked."""
+"""How speeds are measured: contenders run in turn, in one process, and only after their output was checked."""
 
 from __future__ import annotations
 
-import json
-import platform
+import gc
+import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
-
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass
@@ -24,121 +20,125 @@ class Contender:
 
     Attributes:
         name: how the tables call it.
-        run: does the work once and returns the output to check.
-        error: largest difference to the reference over the reference's largest value, once checked.
-        seconds: wall-clock time of each repetition.
-        cpu_seconds: CPU time of the process in each repetition.
+        run: does the work once; what is timed.
+        expected: what the work has to give, or None where no other implementation of the function exists: then the
+            output has to be finite, and of the shape ``shape``.
+        against: what ``expected`` comes from, in words.
+        outcome: gives the tensor to check where that is not what ``run`` returns.
+        tolerance: largest difference to ``expected`` that is allowed, over the largest value of ``expected``.
+        shape: shape of the output, where nothing is expected.
+        flops: floating-point operations that the function needs, for the attained fraction of the matrix rate.
+        memory: a case for :func:`benchmarks.fresh.fresh` that does the same work, to take its peak memory.
+        optional: it may fail to run (a missing compiler, another device): that is reported instead of a speed.
+        checked: whether its output was found right.
+        error: the difference that was found, None where nothing was expected.
+        skipped: why it did not run.
+        seconds, cpu_seconds: wall-clock time and CPU time of the process, a value for each repetition.
     """
 
     name: str
     run: Callable[[], Tensor]
+    expected: Callable[[], Tensor] | None = None
+    against: str = ""
+    outcome: Callable[[], Tensor] | None = None
+    tolerance: float = 1e-5
+    shape: Sequence[int] | None = None
+    flops: float | None = None
+    memory: tuple[str, dict[str, Any]] | None = None
+    optional: bool = False
+    checked: bool = False
     error: float | None = None
+    skipped: str | None = None
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
 
 
-def check(contenders: list[Contender], tolerance: float) -> None:
-    """Compare every contender with the first one.
+def check(contenders: Sequence[Contender]) -> None:
+    """Check the output of every contender.
 
     Raises:
-        RuntimeError: an output differs by more than ``tolerance``; nothing is timed then.
+        RuntimeError: an output is wrong; nothing is timed then.
+        ValueError: a contender says neither what is expected of it nor which shape.
     """
-    reference = contenders[0].run()
-    scale = reference.abs().max().item()
     for contender in contenders:
-        contender.error = (contender.run() - reference).abs().max().item() / scale
-        if not contender.error <= tolerance:
-            raise RuntimeError(
-                f"{contender.name} differs from {contenders[0].name} by {contender.error:.2e} of the largest value "
-                f"(allowed {tolerance:.0e}): no speed is reported"
-            )
+        if contender.expected is None and contender.shape is None:
+            raise ValueError(f"{contender.name} needs expected or shape: without a check it gets no speed")
+        try:
+            output = (contender.outcome or contender.run)()
+        except Exception as error:
+            if not contender.optional:
+                raise
+            contender.skipped = reason(error)
+            continue
+        expected = contender.expected() if contender.expected is not None else None
+        shape = tuple(contender.shape or ()) if expected is None else tuple(expected.shape)
+        if tuple(output.shape) != shape:
+            raise RuntimeError(f"{contender.name} gave the shape {tuple(output.shape)}, not {shape}: no speed")
+        if not torch.isfinite(output).all():
+            raise RuntimeError(f"the output of {contender.name} is not finite: no speed is reported")
+        if expected is not None:
+            _compare(contender, output, expected)
+        contender.checked = True
 
 
-def time_in_turn(contenders: list[Contender], repetitions: int) -> None:
-    """Time the contenders one after the other, ``repetitions`` times over, so that all meet the same disturbances."""
-    if any(contender.error is None for contender in contenders):
-        raise RuntimeError("a contender was not checked: no speed is reported")
+def _compare(contender: Contender, output: Tensor, expected: Tensor) -> None:
+    scale = max(expected.abs().max().item(), torch.finfo(torch.float32).tiny)
+    contender.error = (output.to(expected.dtype) - expected).abs().max().item() / scale
+    if not contender.error <= contender.tolerance:
+        raise RuntimeError(
+            f"{contender.name} differs from {contender.against} by {contender.error:.2e} of the largest value "
+            f"(allowed {contender.tolerance:.0e}): no speed is reported"
+        )
+
+
+def reason(error: Exception) -> str:
+    """An exception in one short line."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:200]
+
+
+def time_in_turn(contenders: Sequence[Contender], repetitions: int) -> None:
+    """Time the contenders one after the other, ``repetitions`` times over, each time in another order.
+
+    So all meet the same disturbances, and none always finds the caches as one and the same neighbour left them.
+
+    Raises:
+        RuntimeError: a contender's output was not checked; nothing is timed then.
+    """
+    for contender in contenders:
+        if not contender.checked and contender.skipped is None:
+            raise RuntimeError(f"the output of {contender.name} was not checked: no speed is reported")
+    running = [contender for contender in contenders if contender.checked]
+    order = random.Random(0)
     for _ in range(repetitions):
-        for contender in contenders:
+        for contender in order.sample(running, len(running)):
+            gc.collect()
             start, cpu_start = time.perf_counter(), time.process_time()
             contender.run()
             contender.seconds.append(time.perf_counter() - start)
             contender.cpu_seconds.append(time.process_time() - cpu_start)
 
 
-def ratios(slow: Contender, fast: Contender) -> dict[str, float]:
-    """How many times faster ``fast`` is, over the repetitions: median, lower and upper quartile."""
-    values = [a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)]
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, lower and upper quartile."""
     if len(values) == 1:
         return {"median": values[0], "low": values[0], "high": values[0]}
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": median, "low": low, "high": high}
 
 
-def matrix_rate(size: int = 2048, repetitions: int = 5) -> float:
-    """The machine's float32 matrix-product rate, in floating-point operations per second, the best of some runs."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    times = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        a @ b
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / min(times)
+def ratios(numerator: Contender, denominator: Contender) -> list[float]:
+    """The time of one contender over the time of the other, repetition by repetition; empty if one was skipped."""
+    if numerator.skipped is not None or denominator.skipped is not None:
+        return []
+    return [a / b for a, b in zip(numerator.seconds, denominator.seconds, strict=True)]
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
-    return {
-        "processor": _processor(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "matrix_rate_gflops": matrix_rate() / 1e9,
-    }
+def growth(contenders: Sequence[Contender], lengths: Sequence[int]) -> list[float]:
+    """Largest over smallest cost per token among passes of different lengths, repetition by repetition.
 
-
-def report(contenders: list[Contender]) -> list[dict[str, Any]]:
-    """One row a contender: median times and the ratio to the last contender, which is ours."""
-    return [
-        {
-            "name": contender.name,
-            "error": contender.error,
-            "median_ms": statistics.median(contender.seconds) * 1e3,
-            "median_cpu_ms": statistics.median(contender.cpu_seconds) * 1e3,
-            "times_slower_than_longspan": ratios(contender, contenders[-1]),
-        }
-        for contender in contenders
-    ]
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows of :func:`report` as Markdown."""
-    lines = ["| contender | median ms | CPU ms | longspan is faster by | error |", "|---|---:|---:|---:|---:|"]
-    for row in rows:
-        ratio = row["times_slower_than_longspan"]
-        lines.append(
-            f"| {row['name']} | {row['median_ms']:.1f} | {row['median_cpu_ms']:.1f} "
-            f"| {ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f}) | {row['error']:.1e} |"
-        )
-    return "\n".join(lines)
-
-
-def save(name: str, result: dict[str, Any]) -> Path:
-    """Write a result to ``benchmarks/results/NAME.json``."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return path
-
-
-def _processor() -> str:
-    """The processor's own name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    Which two they are is decided by the medians, so that noise alone cannot pick them anew in each repetition.
+    """
+    costs = [[s / length for s in c.seconds] for c, length in zip(contenders, lengths, strict=True)]
+    by_median = sorted(costs, key=statistics.median)
+    return [a / b for a, b in zip(by_median[-1], by_median[0], strict=True)]

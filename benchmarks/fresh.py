@@ -1,0 +1,140 @@
+"""Peak memory and time of one piece of work in a process of its own.
+
+An allocator that was used before hides a peak, and a contender that fails for lack of memory must not take the others
+with it: so each contender and length gets a new process, with a time limit and a memory limit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a case consists of.
+
+    Attributes:
+        warm: a small run of the same code, in which the libraries allocate what is theirs.
+        run: the work, which is timed and whose peak is taken; returns a tensor that has to be finite.
+    """
+
+    warm: Callable[[], Any]
+    run: Callable[[], Tensor]
+
+
+class Peak:
+    """The largest growth of the process's resident memory within a block, in bytes; None where Linux is not there."""
+
+    bytes: int | None = None
+
+    def __enter__(self) -> Peak:
+        self._start = None
+        if Path("/proc/self/clear_refs").exists():
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")  # the kernel's high-water mark starts anew
+            self._start = _status("VmRSS")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._start is not None:
+            self.bytes = max(0, _status("VmHWM") - self._start)
+
+
+def _status(field: str) -> int:
+    text = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(field + ":"))) * 1024
+
+
+def fresh(
+    case: str,
+    arguments: dict[str, Any],
+    warm_runs: int = 1,
+    seconds: float = 600,
+    gigabytes: float = 18,
+    here: bool = False,
+) -> dict[str, Any]:
+    """Do a case in a new process.
+
+    Args:
+        case: ``module:function`` of a function that returns :class:`Work`.
+        arguments: the function's, as JSON can hold them.
+        warm_runs: how often the small run is done, and timed.
+        seconds: time limit of the whole process.
+        gigabytes: limit of its data.
+        here: do it in this process after all, without limits (to see quickly that it runs).
+
+    Returns:
+        ``seconds``, ``warm_seconds`` (a list), ``peak_bytes`` and ``shape``, or ``stopped``: why it did not finish.
+    """
+    order = {"case": case, "arguments": arguments, "warm_runs": warm_runs, "threads": torch.get_num_threads()}
+    if here:
+        return _do(order)
+    order["gigabytes"] = gigabytes
+    command = [sys.executable, "-m", "benchmarks.fresh", json.dumps(order)]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return {"stopped": f"took over {seconds:.0f} s"}
+    if done.returncode < 0:
+        return {"stopped": f"killed by signal {-done.returncode}"}
+    if done.returncode:
+        return {"stopped": _explain((done.stderr.strip().splitlines() or ["no message"])[-1], gigabytes)}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _explain(message: str, gigabytes: float) -> str:
+    """The last line of a traceback, in words where it is about memory."""
+    asked = re.search(r"tried to allocate (\d+) bytes", message)
+    if asked:
+        return f"out of memory at {gigabytes:g} GB (asked for {int(asked[1]) / 1e9:.1f} GB in one piece)"
+    return f"out of memory at {gigabytes:g} GB" if "MemoryError" in message else message[:200]
+
+
+def _do(order: dict[str, Any]) -> dict[str, Any]:
+    module, _, function = order["case"].partition(":")
+    work: Work = getattr(import_module(module), function)(**order["arguments"])
+    warm = []
+    for _ in range(order["warm_runs"]):
+        start = time.perf_counter()
+        work.warm()
+        warm.append(time.perf_counter() - start)
+    with Peak() as peak:
+        start = time.perf_counter()
+        output = work.run()
+        seconds = time.perf_counter() - start
+    if not all(torch.isfinite(part).all() for part in output.detach().reshape(-1).split(1 << 24)):
+        raise RuntimeError("the output is not finite: nothing is reported")
+    return {"seconds": seconds, "warm_seconds": warm, "peak_bytes": peak.bytes, "shape": list(output.shape)}
+
+
+def _main() -> None:
+    order = json.loads(sys.argv[1])
+    if sys.platform == "linux":
+        import resource
+
+        # data, not address space: torch reserves more addresses than it ever touches
+        limit = int(order["gigabytes"] * 1e9)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    torch.set_num_threads(order["threads"])
+    sys.stdout.write("\n" + json.dumps(_do(order)) + "\n")
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,92 @@
+"""Whole models of base size reading one long document, forward."""
+
+from __future__ import annotations
+
+from ..fresh import Work
+from ..machine import has_bfloat16
+from ..measure import Contender, ratios
+from ..models import (
+    BIGBIRD,
+    LONGFORMER,
+    LONGFORMER_BF16,
+    MODERNBERT,
+    NYSTROM,
+    ROBERTA,
+    THEIR_LONGFORMER,
+    THEIR_NYSTROM,
+    Reader,
+    build,
+    document,
+    reading,
+    share_weights,
+)
+from ..results import Run
+from ..sizes import sizes
+
+TITLE = "A base-size model reads one document, forward"
+CASE = "benchmarks.parts.forward:case"
+
+
+def run(run: Run) -> None:
+    """All models in one group: they do the same job, though not by the same function."""
+    size = sizes(run.quick)
+    ids = document(size.tokens)
+    readers = {
+        name: build(name, size, size.tokens)
+        for name in (THEIR_LONGFORMER, ROBERTA, MODERNBERT, BIGBIRD, THEIR_NYSTROM, LONGFORMER, NYSTROM)
+    }
+    share_weights(readers[THEIR_LONGFORMER], readers[LONGFORMER])
+    share_weights(readers[THEIR_LONGFORMER], readers[ROBERTA])
+    share_weights(readers[THEIR_NYSTROM], readers[NYSTROM])
+    if has_bfloat16():
+        readers[LONGFORMER_BF16] = build(LONGFORMER_BF16, size, size.tokens)
+        share_weights(readers[THEIR_LONGFORMER], readers[LONGFORMER_BF16])
+
+    contenders = {name: _contender(name, readers, run.quick) for name in readers}
+    ours = contenders[LONGFORMER]
+    run.compare(f"{size.layers} layers, {ids.shape[1]:,} tokens", list(contenders.values()), 5, ours)
+    run.measure("forward.transformers", ratios(contenders[THEIR_LONGFORMER], ours))
+    run.measure("forward.roberta", ratios(contenders[ROBERTA], ours))
+    if LONGFORMER_BF16 in contenders:
+        run.measure("forward.bfloat16", ratios(contenders[THEIR_LONGFORMER], contenders[LONGFORMER_BF16]))
+    else:
+        run.skip("forward.bfloat16", "the processor has no avx512_bf16")
+    run.notes.append(
+        "Longformer has one global token. ModernBERT has its own 22 layers. Models of one architecture have the same "
+        "weights. In bfloat16 the output is compared with the float32 one, and 5 % of its largest value is allowed. "
+        "BigBird's random blocks have no second implementation to be compared with. Memory is that of 2 layers "
+        "(ModernBERT: 3): more of them need no more."
+    )
+
+
+def _contender(name: str, readers: dict[str, Reader], quick: bool) -> Contender:
+    reader = readers[name]
+    ids = document(sizes(quick).tokens)
+    contender = Contender(
+        name,
+        lambda: reader(ids),
+        flops=reader.flops(ids.shape[1]),
+        memory=(CASE, {"name": name, "quick": quick}),
+    )
+    if name in (LONGFORMER, LONGFORMER_BF16):
+        theirs = readers[THEIR_LONGFORMER]
+        contender.expected, contender.against = lambda: theirs(ids), THEIR_LONGFORMER
+        if name == LONGFORMER_BF16:
+            contender.tolerance = 5e-2
+    elif name == NYSTROM:
+        contender.expected, contender.against = lambda: readers[THEIR_NYSTROM](ids), THEIR_NYSTROM
+    elif name == THEIR_LONGFORMER:
+        contender.expected, contender.against = lambda: readers[LONGFORMER](ids), LONGFORMER
+    elif name == THEIR_NYSTROM:
+        contender.expected, contender.against = lambda: readers[NYSTROM](ids), NYSTROM
+    elif name == BIGBIRD:
+        contender.shape = (1, ids.shape[1], sizes(quick).hidden)
+    else:
+        contender.expected, contender.against = lambda: reader.eager(ids), "its own eager attention"
+    return contender
+
+
+def case(name: str, quick: bool) -> Work:
+    """Two layers read the same document, for the peak memory."""
+    size = sizes(quick)
+    return reading(name, size.tokens, size.tokens // 4, 2, quick)
