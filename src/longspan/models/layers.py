@@ -53,12 +53,16 @@ def add(x: Tensor, y: Tensor, overwrite: bool) -> Tensor:
     return x.add_(y) if overwrite and x.dtype == y.dtype else x + y
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody listens to a part of ``module``, and expects to see the batch as it came."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules() if part is not module)
+
+
 def is_private(module: nn.Module) -> bool:
     """Whether nobody sees what happens inside ``module``: no graph keeps it, no hook hears of it, nothing traces it."""
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
-    inner = (part for part in module.modules() if part is not module)
-    return not any(part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part) for part in inner)
+    return not has_hooks(module) and not any("forward" in vars(part) for part in module.modules())
 
 
 def activation(name: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -18,7 +18,7 @@ BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
 
 # tokens of a piece: its queries, context and feed-forward at base size then stay in a cache of 32 MiB
 PIECE = 1024
-_STREAM_FROM = 2 * PIECE
+STREAM_FROM = 2 * PIECE
 
 
 class Visibility(NamedTuple):
@@ -87,7 +87,7 @@ class LongformerSelfAttention(StreamingAttention):
         return (
             not output_attentions
             and self._backend() == "sdpa"
-            and batch * length >= _STREAM_FROM
+            and batch * length >= STREAM_FROM
             and length > sum(self.window_size) + 1
             and all(is_plain(module) for module in (self.query_global, self.key_global, self.value_global))
         )

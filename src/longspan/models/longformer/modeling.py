@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import check_inputs, check_mask, check_rows
-from ..layers import TransformerLayer, is_private
+from ..layers import TransformerLayer, has_hooks, is_private
 from ..loading import LongspanPreTrainedModel
 from ..packing import find_packing
 from ..segments import merge_padding, take_first
@@ -173,8 +173,8 @@ class LongformerModel(LongformerPreTrainedModel):
             merge_padding(segment_ids, attention_mask), merge_global(attention_mask, global_attention_mask)
         )
         hidden_states = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segment_ids)
-        # attention maps are of the rows as they came
-        packing = None if output_attentions else find_packing(visibility.segment_ids)
+        # attention maps are of the rows as they came, and so is what a hook sees
+        packing = None if output_attentions or has_hooks(self) else find_packing(visibility.segment_ids)
         seen = visibility
         if packing is not None:
             hidden_states = packing.pack(hidden_states)

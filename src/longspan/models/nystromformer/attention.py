@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from ...ops.nystrom import NystromFactors, attention_map, nystrom_attention
+from ...ops.nystrom.stream import NystromStream
+from ..layers import StreamingAttention, is_plain, linear
 from .configuration import NystromformerConfig
 
 # names of attn_implementation, and the backend of the operation that each one means
 BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
+
+# tokens of a piece: what attention and feed-forward make of them at base size stays in a cache of 32 MiB
+_PIECE = 1024
+_STREAM_FROM = 2 * _PIECE
 
 
 class Visibility(NamedTuple):
@@ -37,8 +45,10 @@ class HeadConvolution(nn.Conv2d):
         return self.weight.flatten(1)
 
 
-class NystromformerSelfAttention(nn.Module):
+class NystromformerSelfAttention(StreamingAttention):
     """Attention of one layer (Nyströmformer, section 3)."""
+
+    no_maps = (None,)
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
@@ -56,7 +66,7 @@ class NystromformerSelfAttention(nn.Module):
         self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool
     ) -> tuple[Tensor, NystromFactors | Tensor | None]:
         """Context (B, N, d), and with ``output_attentions`` the factors, or the map of softmax attention."""
-        query, key, value = (self._heads(p(hidden_states)) for p in (self.query, self.key, self.value))
+        query, key, value = (self._heads(linear(p, hidden_states)) for p in (self.query, self.key, self.value))
         softmax = self.config.uses_softmax
         result = nystrom_attention(
             query,
@@ -68,11 +78,40 @@ class NystromformerSelfAttention(nn.Module):
             conv_weight=None if self.conv is None else self.conv(),
             exact_inverse_scale=self.config.inv_coeff_init_option,
             return_factors=output_attentions and not softmax,
-            backend=BACKENDS[self.config._attn_implementation or "sdpa"],
+            backend=self._backend(),
         )
         context, factors = result if isinstance(result, tuple) else (result, None)
         maps = attention_map(query, key, visibility.ids) if output_attentions and softmax else factors
         return context.flatten(2), maps
+
+    def streams(self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool) -> bool:
+        batch, length, _ = hidden_states.shape
+        return (
+            not output_attentions
+            and not self.config.uses_softmax  # every query would need every key
+            and self._backend() == "sdpa"
+            and batch * length >= _STREAM_FROM
+            # landmarks are projections of means, which is only the same for an affine map
+            and all(is_plain(module) for module in (self.query, self.key, self.value))
+        )
+
+    def stream(
+        self, hidden_states: Tensor, result: Tensor, visibility: Visibility, output_attentions: bool
+    ) -> Iterator[tuple[slice, Tensor]]:
+        yield from NystromStream(
+            hidden_states,
+            result,
+            *(partial(linear, module) for module in (self.query, self.key, self.value)),
+            num_heads=self.num_heads,
+            num_landmarks=self.config.num_landmarks,
+            segment_ids=visibility.segments,
+            conv_weight=None if self.conv is None else self.conv(),
+            exact_inverse_scale=self.config.inv_coeff_init_option,
+            piece=_PIECE,
+        )
+
+    def _backend(self) -> str:
+        return BACKENDS[self.config._attn_implementation or "sdpa"]
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1))
