@@ -29,14 +29,22 @@ def merge_columns(
         out, out_lse = attend(as_heads(query[rows]), as_heads(key[columns]), as_heads(value[columns]), None, scale)
         out, out_lse = out[0].transpose(0, 1), out_lse[0].transpose(0, 1)
         here, here_lse = context[rows], lse[rows]
-        weight = torch.sigmoid(out_lse - here_lse)
-        merged_lse = here_lse + F.softplus(out_lse - here_lse, threshold=40)  # 20, the default, is 2e-9 off in float64
-        # (1 - w) * here + w * out, without a third tensor of that size
-        weight = weight.unsqueeze(-1).to(here.dtype)
-        here = here.mul_(1 - weight).addcmul_(out, weight)
+        merge_part(here, here_lse, out, out_lse)
         if not isinstance(rows, slice):
             context[rows] = here
-        lse[rows] = merged_lse
+            lse[rows] = here_lse
+
+
+def merge_part(context: Tensor, lse: Tensor, part: Tensor, part_lse: Tensor) -> None:
+    """Merge another part of the same softmax, (n, H, D) and (n, H), into ``context`` and ``lse``, in place.
+
+    A part that saw nothing has the log-sum-exp -inf.
+    """
+    weight = torch.sigmoid(part_lse - lse)
+    lse += F.softplus(part_lse - lse, threshold=40)  # 20, the default, is 2e-9 off in float64
+    # (1 - w) * here + w * part, without a third tensor of that size
+    weight = weight.unsqueeze(-1).to(context.dtype)
+    context.mul_(1 - weight).addcmul_(part, weight)
 
 
 def columns_backward(

@@ -9,8 +9,7 @@ Shapes: B batch, N tokens, T = B * N, H heads, D head size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from .dense import Dense, dense_backward, dense_forward
 from .dropout import Keep
 from .dropped_band import Columns, dropped_backward, dropped_forward
 from .layout import GlobalProjections, GlobalStates, Tokens, as_row, dilated_order, read_tokens
+from .opaque import as_projections, wide, without_autocast
 from .rows import attend_rows, attend_rows_backward
 
 
@@ -48,19 +48,8 @@ def window_attention(
     )
 
 
-def _no_autocast(body: Callable[..., Any]) -> Callable[..., Any]:
-    """The operator computes in the dtypes it is given, whatever the caller's autocast."""
-
-    @wraps(body)
-    def run(query: Tensor, *args: Any) -> Any:
-        with torch.autocast(query.device.type, enabled=False):
-            return body(query, *args)
-
-    return run
-
-
 @torch.library.custom_op("longspan::window_attention", mutates_args=())
-@_no_autocast
+@without_autocast
 def _forward_op(
     query: Tensor,
     key: Tensor,
@@ -77,7 +66,7 @@ def _forward_op(
 ) -> tuple[Tensor, Tensor]:
     batch, length, heads, _ = query.shape
     if batch * length == 0:
-        return query.new_empty(query.shape), query.new_empty(query.shape[:3], dtype=_wide(query))
+        return query.new_empty(query.shape), query.new_empty(query.shape[:3], dtype=wide(query))
     tokens = read_tokens(batch, length, segment_ids, global_mask, query.device)
     keep = _keep(dropout_p, seed, query.device)
     q, k, v = (as_row(x) for x in (query, key, value))
@@ -86,7 +75,7 @@ def _forward_op(
         context, lse = dense_forward(query, key, value, dense, scale, keep)
         context, lse = context.flatten(0, 1), lse.flatten(0, 1)
     else:
-        context, lse = q.new_empty(q.shape), q.new_empty(q.shape[:2], dtype=_wide(q))
+        context, lse = q.new_empty(q.shape), q.new_empty(q.shape[:2], dtype=wide(q))
         for group, order, band, columns in _groups(tokens, batch, length, heads, left, right, dilation):
             qg, kg, vg = (_take(x, group, order) for x in (q, k, v))
             if keep is None:
@@ -101,7 +90,7 @@ def _forward_op(
                 _put(lse, out_lse, group, order)
         if keep is None and tokens.is_global is not None:
             merge_columns(context, lse, q, k, v, tokens.documents, scale)
-    attend_rows(context, lse, (q, k, v), tokens, _projections(projected), scale, keep)
+    attend_rows(context, lse, (q, k, v), tokens, as_projections(projected), scale, keep)
     if segment_ids is not None:
         padding = tokens.ids < 0
         context[padding] = 0
@@ -111,11 +100,11 @@ def _forward_op(
 
 @_forward_op.register_fake
 def _(query: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
-    return query.new_empty(query.shape), query.new_empty(query.shape[:3], dtype=_wide(query))
+    return query.new_empty(query.shape), query.new_empty(query.shape[:3], dtype=wide(query))
 
 
 @torch.library.custom_op("longspan::window_attention_backward", mutates_args=())
-@_no_autocast
+@without_autocast
 def _backward_op(
     grad: Tensor,
     query: Tensor,
@@ -164,10 +153,10 @@ def _backward_op(
         if keep is None and tokens.is_global is not None:
             columns_backward(g, q, k, v, o, local_lse, tokens.documents, scale, grads)
     # weights (two axes) and biases collect from every document: in half precision the sum would lose too much
-    sums = [x.dtype if x.dim() > 2 else _wide(x) for x in projected]
+    sums = [x.dtype if x.dim() > 2 else wide(x) for x in projected]
     grad_projected = [torch.zeros(x.shape, dtype=s, device=x.device) for x, s in zip(projected, sums, strict=True)]
     attend_rows_backward(
-        g, (q, k, v), o, flat_lse, tokens, _projections(projected), scale, keep, grads, _projections(grad_projected)
+        g, (q, k, v), o, flat_lse, tokens, as_projections(projected), scale, keep, grads, as_projections(grad_projected)
     )
     narrow = [grad.to(x.dtype) for grad, x in zip(grad_projected, projected, strict=True)]
     return [x.reshape(query.shape) for x in grads] + narrow
@@ -217,18 +206,8 @@ def _is_short(length: int, left: int, right: int, dilation: Sequence[int]) -> bo
     return length <= left + right + 1 and all(step == 1 for step in dilation)
 
 
-def _wide(x: Tensor) -> torch.dtype:
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
-
-
 def _keep(dropout_p: float, seed: Tensor | None, device: torch.device) -> Keep | None:
     return None if seed is None else Keep(dropout_p, int(seed), device)
-
-
-def _projections(projected: Sequence[Tensor]) -> GlobalProjections | GlobalStates | None:
-    if not projected:
-        return None
-    return GlobalStates(*projected) if len(projected) == 3 else GlobalProjections(*projected)
 
 
 def _groups(
