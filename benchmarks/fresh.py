@@ -91,7 +91,7 @@ def fresh(
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
-        return {"stopped": f"took over {seconds:.0f} s"}
+        return {"stopped": f"took over {seconds:g} s"}
     if done.returncode < 0:
         return {"stopped": f"killed by signal {-done.returncode}"}
     if done.returncode:

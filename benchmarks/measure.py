@@ -110,13 +110,18 @@ def time_in_turn(contenders: Sequence[Contender], repetitions: int) -> None:
             raise RuntimeError(f"the output of {contender.name} was not checked: no speed is reported")
     running = [contender for contender in contenders if contender.checked]
     order = random.Random(0)
-    for _ in range(repetitions):
-        for contender in order.sample(running, len(running)):
+    gc.collect()
+    gc.freeze()  # what is there by now is not searched for garbage again, neither between the runs nor in them
+    try:
+        for _ in range(repetitions):
+            for contender in order.sample(running, len(running)):
+                start, cpu_start = time.perf_counter(), time.process_time()
+                contender.run()
+                contender.seconds.append(time.perf_counter() - start)
+                contender.cpu_seconds.append(time.process_time() - cpu_start)
             gc.collect()
-            start, cpu_start = time.perf_counter(), time.process_time()
-            contender.run()
-            contender.seconds.append(time.perf_counter() - start)
-            contender.cpu_seconds.append(time.process_time() - cpu_start)
+    finally:
+        gc.unfreeze()
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -19,9 +19,9 @@ STYLES: dict[str, dict[str, Any]] = {
     BIGBIRD: {"color": "#c99700", "marker": "X", "linewidth": 1.6},
 }
 LABELS = {
-    "forward.transformers": "12 layers, vs transformers",
-    "forward.roberta": "12 layers, vs RoBERTa SDPA",
-    "forward.bfloat16": "12 layers in bfloat16, vs transformers float32",
+    "forward.transformers": "Longformer, vs transformers",
+    "forward.roberta": "Longformer, vs RoBERTa with SDPA",
+    "forward.bfloat16": "Longformer in bfloat16, vs transformers float32",
     "attention.chunks": "window attention, vs sliding chunks",
     "attention.flex": "window attention, vs compiled FlexAttention",
     "short.global.16.transformers": "16 tokens, one global, vs transformers",
@@ -47,6 +47,8 @@ def plot_lengths(results: dict[str, dict[str, Any]], path: Path) -> None:
         for group in results.get(part, {}).get("groups", [])
         for row in group["rows"]
     ]
+    if not rows:
+        return _empty(path, "length")
     figure, (time, memory) = pyplot.subplots(1, 2, figsize=(11, 4.9), layout="constrained")
     lengths = sorted({row["tokens"] for row in rows if "seconds" in row})
     for name, style in STYLES.items():
@@ -88,17 +90,29 @@ def plot_ratios(results: dict[str, dict[str, Any]], path: Path) -> None:
     found = [
         (bar, measure) for bar in BARS if bar.key in LABELS and "median" in (measure := bar.measured(results) or {})
     ]
+    if not found:
+        return _empty(path, "all")
     figure, axes = pyplot.subplots(figsize=(10, 1.2 + 0.42 * len(found)), layout="constrained")
     for y, (bar, measure) in enumerate(reversed(found)):
         median = measure["median"]
         axes.barh(y, median, color="#c1272d", height=0.62)
         axes.hlines(y, measure["low"], measure["high"], color="black", linewidth=1.4)
         axes.vlines(bar.limit, y - 0.42, y + 0.42, color="#0000a7", linewidth=2.4)
-        axes.annotate(f" {median:.1f}x", (max(median, measure["high"], bar.limit), y), va="center", fontsize=12)
+        axes.annotate(f" {median:.1f} x", (max(median, measure["high"], bar.limit), y), va="center", fontsize=12)
     axes.set_yticks(range(len(found)), [LABELS[bar.key] for bar, _ in reversed(found)], fontsize=12)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_xlabel("times faster (bar: median, line: quartiles, blue tick: the aim)", fontsize=12)
+    axes.set_xlabel("times faster (line: quartiles; blue tick: the aim)", fontsize=12)
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=140)
+    pyplot.close(figure)
+
+
+def _empty(path: Path, part: str) -> None:
+    """A picture that says how to get the real one."""
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(figsize=(10, 2))
+    figure.text(0.5, 0.5, f"no result yet: python -m benchmarks {part}", ha="center", va="center", fontsize=16)
     figure.savefig(path, dpi=140)
     pyplot.close(figure)

@@ -26,6 +26,7 @@ HEADLINES = (
 def write_report(results: Path, pictures: Path) -> None:
     """Write ``results/README.md`` and the pictures from the JSON files in ``results``."""
     loaded = load(results, ORDER)
+    results.mkdir(parents=True, exist_ok=True)
     (results / "README.md").write_text(markdown(loaded), encoding="utf-8")
     from .plots import plot_lengths, plot_ratios
 

@@ -58,19 +58,24 @@ def run(run: Run) -> None:
 
 def measure(run: Run, name: str, tokens: int, before: list[dict[str, Any]]) -> dict[str, Any]:
     """One row; a length that the shorter ones show to be out of reach is not tried."""
-    row: dict[str, Any] = {"name": name, "tokens": tokens, "layers": LAYERS}
     if len(before) > 1:
         # At least as steep as between the last two lengths.
         last, previous = (b["seconds"] / b["tokens"] for b in (before[-1], before[-2]))
         expected = last * max(1.0, last / previous) * tokens
         if expected > PATIENCE:
-            return {**row, "stopped": f"would take about {expected:.0f} s"}
+            return {"name": name, "tokens": tokens, "layers": LAYERS, "stopped": f"would take about {expected:.0f} s"}
+    # One of them really goes through a process in a quick run.
+    here = run.quick and (name, tokens) != (LONGFORMER, 256)
+    return once(run, name, tokens, PATIENCE + SETUP, here)
+
+
+def once(run: Run, name: str, tokens: int, seconds: float, here: bool) -> dict[str, Any]:
+    """One pass within so many seconds, as a row."""
     run.say(f"{name}, {tokens:,} tokens")
     warm = 128 if run.quick else 1024
     arguments = {"name": name, "tokens": tokens, "warm_tokens": warm, "layers": LAYERS, "quick": run.quick}
-    # One of them really goes through a process in a quick run.
-    here = run.quick and (name, tokens) != (LONGFORMER, 256)
-    done = fresh(CASE, arguments, seconds=PATIENCE + SETUP, gigabytes=GIGABYTES, here=here)
+    done = fresh(CASE, arguments, seconds=seconds, gigabytes=GIGABYTES, here=here)
+    row: dict[str, Any] = {"name": name, "tokens": tokens, "layers": LAYERS}
     if "stopped" in done:
         return {**row, "stopped": done["stopped"]}
     return {**row, "seconds": done["seconds"], "peak_bytes": done["peak_bytes"]}
