@@ -180,7 +180,7 @@ def test_bad_configuration(changes: dict[str, Any], message: str) -> None:
 
 
 def test_bad_backend() -> None:
-    for name in ("flash_attention_2", "flex_attention", "nonsense"):
+    for name in ("flash_attention_2", "reference", "nonsense"):
         with pytest.raises(ValueError, match=r"(?s)eager.*sdpa"):
             longspan.LongformerModel._from_config(config(), attn_implementation=name)
 

@@ -13,7 +13,12 @@ from ..layers import StreamingAttention, is_plain, linear
 from .configuration import LongformerConfig
 
 # names of attn_implementation, and the backend of the operation that each one means
-BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
+BACKENDS = {
+    "eager": "reference",
+    "sdpa": "sdpa",
+    "flex_attention": "flex_attention",
+    "flash_varlen": "flash_varlen",
+}
 
 
 # tokens of a piece: its queries, context and feed-forward at base size then stay in a cache of 32 MiB

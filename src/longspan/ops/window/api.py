@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
 
-from . import reference, sdpa
+from . import reference, sdpa, varlen
 from .layout import GlobalProjections, GlobalStates
 
-_FUNCTIONS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+
+def _flex_attention(*arguments: Any) -> tuple[Tensor, Tensor | None]:
+    from . import flex  # with torch's compiler, which takes a second to import
+
+    return flex.window_attention(*arguments)
+
+
+_FUNCTIONS: dict[str, Callable[..., tuple[Tensor, Tensor | None]]] = {
     "reference": reference.window_attention,
     "sdpa": sdpa.window_attention,
+    "flex_attention": _flex_attention,
+    "flash_varlen": varlen.window_attention,
 }
 BACKENDS = tuple(_FUNCTIONS)
 
@@ -84,7 +93,9 @@ def sliding_window_attention(
         dropout_p: probability of dropping an attention probability, 0 <= p < 1. Drawn from torch's default generator.
         scale: factor on the scores, by default ``D ** -0.5``.
         return_lse: also return the log-sum-exp of each row's scores. It is not differentiable.
-        backend: ``"sdpa"`` (fused, linear in N) or ``"reference"`` (dense, the oracle).
+        backend: ``"sdpa"`` (fused, linear in N), ``"reference"`` (dense, the oracle), ``"flex_attention"`` (compiled;
+            without dropout; on a CPU without gradients and log-sum-exp) or ``"flash_varlen"`` (CUDA, float16 and
+            bfloat16; without dropout, dilation and interrupted segments). One that cannot do what is asked raises.
 
     Returns:
         Context (B, N, H, D), exactly 0 at padding; with ``return_lse`` also (B, H, N) in float32 (float64 for
@@ -92,6 +103,7 @@ def sliding_window_attention(
 
     Raises:
         TypeError, ValueError: naming the argument, what was given and what is possible.
+        NotImplementedError: the backend does not run on this device; the message says which ones do.
     """
     _check_tensors(query, key, value)
     left, right = _check_window(window_size)
@@ -121,13 +133,17 @@ def sliding_window_attention(
     )
     if not return_lse:
         return context
+    if lse is None:
+        raise NotImplementedError(
+            f"the backend {backend!r} returns no log-sum-exp on {query.device.type!r}; 'sdpa' and 'reference' do"
+        )
     lse = lse.detach().transpose(1, 2)
     if segment_ids is not None:
         lse = lse.masked_fill((segment_ids < 0)[:, None], float("-inf"))
     return context, lse
 
 
-def _backend(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+def _backend(name: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     if name not in _FUNCTIONS:
         raise ValueError(f"backend must be one of {', '.join(map(repr, BACKENDS))}, got {name!r}")
     return _FUNCTIONS[name]
