@@ -11,12 +11,12 @@ from typing import Any
 def environment() -> dict[str, Any]:
     """Return the facts, ready for JSON.
 
-    ``attention backends`` are the values of ``attn_implementation``; ``bfloat16 in hardware`` is about the CPU;
-    ``contract model`` is the folder of the model inside the package, or None where it is missing.
+    ``attention backends`` are the values of ``attn_implementation`` with what each needs; ``bfloat16 in hardware`` is
+    about the CPU; ``contract model`` is the folder of the model inside the package, or None where it is missing.
     """
     import torch
 
-    from longspan.ops.window.api import BACKENDS
+    from longspan.ops.window.availability import backend_notes
 
     cpu = torch.cpu.get_capabilities()
     model = Path(__file__).parents[1] / "pretrained" / "contracts"
@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
         "cpu kernels": torch.backends.cpu.get_cpu_capability(),
         "bfloat16 in hardware": any(cpu.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")),
         "threads": torch.get_num_threads(),
-        "attention backends": ["eager" if name == "reference" else name for name in BACKENDS],
+        "attention backends": {"eager" if k == "reference" else k: note for k, note in backend_notes().items()},
         "contract model": str(model) if (model / "config.json").is_file() else None,
     }
 

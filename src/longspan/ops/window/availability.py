@@ -1,0 +1,27 @@
+"""What each backend of the window operation needs, and on which GPUs it was verified."""
+
+from __future__ import annotations
+
+import torch
+
+# GPUs, by the names that torch gives them, on which `python -m benchmarks.gpu` checked the backend and whose result is
+# in benchmarks/results/gpu.json
+VERIFIED: dict[str, tuple[str, ...]] = {"flex_attention": (), "flash_varlen": ()}
+
+
+def backend_notes() -> dict[str, str]:
+    """For each backend what it needs, and whether it was verified on the GPU of this machine."""
+    return {
+        "reference": "any device; dense, for checking",
+        "sdpa": "any device",
+        "flex_attention": f"CPU with a C++ compiler, forward only; CUDA {_on_cuda('flex_attention')}",
+        "flash_varlen": f"CUDA in float16 and bfloat16 {_on_cuda('flash_varlen')}",
+    }
+
+
+def _on_cuda(backend: str) -> str:
+    verified = VERIFIED[backend]
+    if not torch.cuda.is_available():
+        return f"(none here; {'verified on ' + ', '.join(verified) if verified else 'unverified'})"
+    name = torch.cuda.get_device_name()
+    return f"({'verified' if name in verified else 'unverified'} on {name})"
