@@ -56,7 +56,7 @@ def run_parts(parts: tuple[str, ...], quick: bool, folder: Path) -> list[str]:
     for part in parts:
         run = Run(part, quick)
         try:
-            import_module(f".parts.{part}", __package__).run(run)
+            import_module(f".parts.{part}", __package__).fill(run)
         except Exception:
             traceback.print_exc()
             failed.append(part)

@@ -130,8 +130,9 @@ def _main() -> None:
         import resource
 
         # data, not address space: torch reserves more addresses than it ever touches
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         limit = int(order["gigabytes"] * 1e9)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
     torch.set_num_threads(order["threads"])
     sys.stdout.write("\n" + json.dumps(_do(order)) + "\n")
 

@@ -13,7 +13,7 @@ from torch import Tensor
 import longspan
 
 from .fresh import Work
-from .sizes import Sizes, sizes, window_pairs
+from .sizes import Sizes, nystrom_flops, sizes, window_pairs
 
 LONGFORMER = "longspan Longformer"
 LONGFORMER_BF16 = "longspan Longformer, bfloat16"
@@ -125,17 +125,11 @@ def _longformer_bf16(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[
     return model.to(torch.bfloat16), attention
 
 
-def _nystrom_flops(common: dict[str, Any], size: Sizes) -> Callable[[int], float]:
-    layers, width, m = common["num_hidden_layers"], size.hidden, size.landmarks
-    inverse = 6 * 4 * 2.0 * m**3 * size.heads
-    return lambda n: layers * (8.0 * n * m * width + 2.0 * n * size.convolution * width + inverse)
-
-
 def _their_nystrom(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[Any, Callable[[int], float]]:
     config = transformers.NystromformerConfig(
         **common, num_landmarks=size.landmarks, conv_kernel_size=size.convolution, segment_means_seq_len=tokens
     )
-    return transformers.NystromformerModel(config), _nystrom_flops(common, size)
+    return transformers.NystromformerModel(config), lambda n: common["num_hidden_layers"] * nystrom_flops(size, n)
 
 
 def _nystrom(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[Any, Callable[[int], float]]:
@@ -146,7 +140,7 @@ def _nystrom(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[Any, Cal
         conv_kernel_size=size.convolution,
         attention_type="nystrom",
     )
-    return longspan.NystromformerModel(config), _nystrom_flops(common, size)
+    return longspan.NystromformerModel(config), lambda n: common["num_hidden_layers"] * nystrom_flops(size, n)
 
 
 def _roberta(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[Any, Callable[[int], float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def write_report(results: Path, pictures: Path) -> None:
     """Write ``results/README.md`` and the pictures from the JSON files in ``results``."""
     loaded = load(results, ORDER)
     results.mkdir(parents=True, exist_ok=True)
-    (results / "README.md").write_text(markdown(loaded), encoding="utf-8")
+    (results / "README.md").write_text(page(results), encoding="utf-8")
     from .plots import plot_lengths, plot_ratios
 
     pictures.mkdir(parents=True, exist_ok=True)
@@ -35,8 +36,18 @@ def write_report(results: Path, pictures: Path) -> None:
     plot_ratios(loaded, pictures / "benchmark-ratios.png")
 
 
-def markdown(results: dict[str, dict[str, Any]]) -> str:
-    """The whole page. The comments in it mark the sections that the documentation includes."""
+def page(folder: Path) -> str:
+    """The page of the results in ``folder``."""
+    return markdown(load(folder, ORDER), sorted(path.name for path in folder.glob("gpu*.json")))
+
+
+def markdown(results: dict[str, dict[str, Any]], gpu_files: Sequence[str] = ()) -> str:
+    """The whole page. The comments in it mark the sections that the documentation includes.
+
+    Args:
+        results: by part.
+        gpu_files: names of the result files of ``benchmarks.gpu``.
+    """
     reached = [bar.met(bar.measured(results)) for bar in BARS]
     lines = [
         "# Results",
@@ -63,7 +74,14 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
     ]
     tables = [line for part in ORDER if part in results for line in _part(part, results[part])]
     lines += _section("parts", tables)
+    lines += ["## GPU", "", *_section("gpu", _gpu(gpu_files))]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _gpu(files: Sequence[str]) -> list[str]:
+    if not files:
+        return ["No GPU was at hand: there is no GPU figure. `python -m benchmarks.gpu` takes them on a CUDA machine."]
+    return ["Taken by `python -m benchmarks.gpu`; each file names its device:", "", *(f"- [{x}]({x})" for x in files)]
 
 
 def _section(name: str, lines: list[str]) -> list[str]:

@@ -76,6 +76,18 @@ class Run:
         if values:
             self.measures[key] = {**spread(values), "repetitions": len(values)}
 
+    def measure_peaks(self, key: str, ours: Contender, theirs: Contender) -> None:
+        """Note the peak memory of one contender of the last group over that of another."""
+        rows = {row["name"]: row for row in self.groups[-1]["rows"]}
+        found = [rows[contender.name] for contender in (ours, theirs)]
+        missing = [
+            row.get("memory_stopped", "peak memory is known on Linux only") for row in found if "peak_bytes" not in row
+        ]
+        if missing:
+            self.skip(key, missing[0])
+        else:
+            self.measure(key, [found[0]["peak_bytes"] / max(1, found[1]["peak_bytes"])])
+
     def skip(self, key: str, why: str) -> None:
         """Note why a value is missing."""
         self.measures[key] = {"skipped": why}

@@ -55,3 +55,12 @@ def window_pairs(tokens: int, window: int) -> int:
     """How many (query, key) pairs lie within ``window // 2`` of each other."""
     side = min(window // 2, tokens - 1)
     return tokens * (2 * side + 1) - side * (side + 1)
+
+
+def nystrom_flops(size: Sizes, tokens: int) -> float:
+    """Floating-point operations of one layer's Nyström attention without its projections.
+
+    Four products of N x m x D a head, the convolution, and six steps of the inverse of four m x m products each.
+    """
+    products = 8.0 * tokens * size.landmarks * size.hidden
+    return products + 2.0 * tokens * size.convolution * size.hidden + 48.0 * size.landmarks**3 * size.heads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,8 @@ def longspan_window(x: Inputs, backend: str | None = None, dropout: float = 0.0)
         mask = torch.zeros(x.query.shape[:2], dtype=torch.bool)
         mask[:, 0] = True
         states = GlobalStates(x.global_query, x.global_key, x.global_value)
-    return sliding_window_attention(
+    attend = partial(sliding_window_attention, backend=backend) if backend else sliding_window_attention
+    return attend(
         x.query,
         x.key,
         x.value,
@@ -87,7 +89,6 @@ def longspan_window(x: Inputs, backend: str | None = None, dropout: float = 0.0)
         global_mask=mask,
         global_projections=states,
         dropout_p=dropout,
-        **({} if backend is None else {"backend": backend}),
     )
 
 

@@ -1,1 +1,1 @@
-"""The parts of the benchmark: one module each, with a title and ``run``, which fills in a ``Run``."""
+"""The parts of the benchmark: one module each, with a title and ``fill``, which fills in a ``Run``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ LENGTHS = (2048, 4096, 8192, 16_384, 32_768, 65_536)
 NARROW = 64
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """All groups, forward only."""
     size = sizes(run.quick)
     with torch.inference_mode():
@@ -80,8 +81,7 @@ def _with_global_token(run: Run, size: Sizes) -> None:
     x = inputs(size, size.tokens)
     chunks, dense, flex, ours = (_contender(name, x) for name in (CHUNKS, DENSE, FLEX, OURS))
     others = [
-        _contender(name, x, lambda name=name: longspan_window(x, name), f"longspan, backend {name}")
-        for name in OTHER_BACKENDS
+        _contender(name, x, partial(longspan_window, x, name), f"longspan, backend {name}") for name in OTHER_BACKENDS
     ]
     for contender in (flex, *others):
         contender.optional = True

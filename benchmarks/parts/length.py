@@ -31,10 +31,10 @@ SETUP = 90.0
 """Seconds beside the pass: imports, weights, the warming run."""
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """Every model and length in a process of its own; stops a model at its first failure."""
     lengths = (256, 512) if run.quick else LENGTHS
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in NAMES:
         for tokens in lengths:
             row = measure(run, name, tokens, [r for r in rows if r["name"] == name])

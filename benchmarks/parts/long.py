@@ -11,7 +11,7 @@ TITLE = "A whole base-size model reads 131,072 tokens in one pass"
 TOKENS = 131_072
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """Both families, all layers, each after passes of 4,096 tokens that its cost per token is compared with."""
     tokens = 1024 if run.quick else TOKENS
     layers = sizes(run.quick).layers

@@ -13,7 +13,7 @@ PEERS = (THEIR_LONGFORMER, BIGBIRD, THEIR_NYSTROM)
 MINUTES = 20
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """Both families, and the peers that could get there."""
     tokens = 2048 if run.quick else TOKENS
     rows = [

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from ..measure import Contender, growth, ratios
 from ..models import NYSTROM, THEIR_NYSTROM, build, document, share_weights
-from ..nystrom_operations import NAMES, OURS, PACKAGE, THEIRS, prepare
+from ..nystrom_operations import NAMES, OURS, PACKAGE, THEIRS, formula, prepare
 from ..results import Run
-from ..sizes import BASE, Sizes, sizes
+from ..sizes import BASE, Sizes, nystrom_flops, sizes
 
 TITLE = "Nyströmformer (64 landmarks, convolution of 65)"
 CASE = "benchmarks.nystrom_operations:nystrom_case"
 LENGTHS = (4096, 8192, 16_384, 32_768, 65_536)
 LAYERS = 4
-REFERENCE = "longspan's dense reference"
+FORMULA = "formula in float64"
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """All groups, forward only."""
     size = sizes(run.quick)
     with torch.inference_mode():
@@ -31,13 +33,14 @@ def run(run: Run) -> None:
 
 
 def _operation(run: Run, size: Sizes) -> None:
-    reference = prepare(OURS, size, size.tokens, "reference")()
+    expected = formula(size, size.tokens)
     contenders = [
         Contender(
             name,
             prepare(name, size, size.tokens),
-            lambda: reference,
-            REFERENCE,
+            lambda: expected,
+            FORMULA,
+            flops=nystrom_flops(size, size.tokens),
             memory=(CASE, {"name": name, "quick": run.quick}),
         )
         for name in NAMES
@@ -47,11 +50,7 @@ def _operation(run: Run, size: Sizes) -> None:
     run.compare(f"The operation alone (projected q, k, v in), {size.tokens:,} tokens", contenders, 15, ours)
     run.measure("nystrom.operation", ratios(theirs, ours))
     run.measure("nystrom.package", ratios(package, ours))
-    peaks = [row.get("peak_bytes") for row in run.groups[-1]["rows"]]
-    if None in peaks:
-        run.skip("nystrom.memory", "peak memory is known on Linux only")
-    else:
-        run.measure("nystrom.memory", [peaks[2] / max(1, peaks[0])])
+    run.measure_peaks("nystrom.memory", ours, theirs)
 
 
 def _layer(run: Run, size: Sizes) -> None:
@@ -73,8 +72,9 @@ def _lengths(run: Run, size: Sizes) -> None:
         Contender(
             f"{tokens:,} tokens",
             prepare(OURS, size, tokens),
-            prepare(OURS, size, tokens, "reference"),
-            REFERENCE,
+            partial(formula, size, tokens),
+            FORMULA,
+            flops=nystrom_flops(size, tokens),
         )
         for tokens in lengths
     ]

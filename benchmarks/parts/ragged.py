@@ -14,7 +14,7 @@ TITLE = "Ragged batches: a padded batch against the sum of its documents alone"
 LAYERS = 2
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """One group a family."""
     size = sizes(run.quick)
     lengths = [size.tokens // 64, size.tokens // 8, size.tokens]

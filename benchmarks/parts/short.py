@@ -11,7 +11,7 @@ TITLE = "A base-size model reads a short text, forward"
 LENGTHS = {False: (16, 128, 512, 1024), True: (16, 128)}  # with a global token?
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """A group for each length, without and with a global token."""
     size = sizes(run.quick)
     longest = max(LENGTHS[False])

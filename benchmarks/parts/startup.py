@@ -33,7 +33,7 @@ print(json.dumps(serve(*json.loads(sys.argv[1]))))
 """
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """Fresh processes that import, and one that reads texts of many lengths."""
     repetitions = 2 if run.quick else 11
     imports = [_python(IMPORT) for _ in range(repetitions)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ LAYERS = 2
 DROPOUT = 0.1
 
 
-def run(run: Run) -> None:
+def fill(run: Run) -> None:
     """Steps without and with attention dropout, then the attention alone."""
     size = sizes(run.quick)
     for dropout in (0.0, DROPOUT):
@@ -81,6 +82,7 @@ def _steps(run: Run, size: Sizes, dropout: float) -> None:
     share_weights(theirs.reader, ours.reader)
     contenders = [Contender(THEIR_LONGFORMER, theirs.step), Contender(LONGFORMER, ours.step)]
     for contender, trainer, other in ((contenders[0], theirs, ours), (contenders[1], ours, theirs)):
+        contender.flops = 3 * trainer.reader.flops(size.tokens)  # backward is twice forward
         contender.memory = (CASE, {"name": contender.name, "dropout": dropout, "quick": run.quick})
         if dropout:
             contender.outcome, contender.shape = trainer.backward, ()
@@ -91,11 +93,7 @@ def _steps(run: Run, size: Sizes, dropout: float) -> None:
     run.compare(f"A step of {LAYERS} layers, {size.tokens:,} tokens, {label}", contenders, 5, contenders[1])
     key = "train.dropout" if dropout else "train.step"
     run.measure(key, ratios(*contenders))
-    peaks = [row.get("peak_bytes") for row in run.groups[-1]["rows"]]
-    if None in peaks:
-        run.skip(f"{key}.memory", "peak memory is known on Linux only")
-    else:
-        run.measure(f"{key}.memory", [peaks[1] / max(1, peaks[0])])
+    run.measure_peaks(f"{key}.memory", contenders[1], contenders[0])
 
 
 def _forward_backward(work: Callable[[], Tensor], x: Inputs) -> Callable[[], Tensor]:
@@ -112,7 +110,7 @@ def _attention(run: Run, size: Sizes) -> None:
     x = inputs(size, size.tokens, grad=True)
     works = {name: _forward_backward(prepare(name, x), x) for name in (CHUNKS, DENSE, OURS)}
     for name in OTHER_BACKENDS:
-        works[f"longspan, backend {name}"] = _forward_backward(lambda name=name: longspan_window(x, name), x)
+        works[f"longspan, backend {name}"] = _forward_backward(partial(longspan_window, x, name), x)
     reference = works[DENSE]()
     contenders = []
     for name, work in works.items():

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.bars import BARS, Bar
 from benchmarks.measure import Contender
 from benchmarks.models import LONGFORMER, ROBERTA
-from benchmarks.report import ORDER, markdown, number, write_report
+from benchmarks.report import ORDER, markdown, number, page, write_report
 from benchmarks.results import Run, load
 
 ROOT = Path(__file__).parents[2]
@@ -122,12 +122,18 @@ def test_a_run_becomes_a_file_and_a_page_with_pictures(tmp_path):
     assert all(p.read_bytes().startswith(b"\x89PNG") and p.stat().st_size > 5000 for p in pictures)
 
 
+def test_no_gpu_figure_without_a_gpu():
+    assert "No GPU was at hand" in markdown({})
+    with_one = markdown({}, ["gpu-h100.json"])
+    assert "[gpu-h100.json](gpu-h100.json)" in with_one and "No GPU" not in with_one
+
+
 def test_numbers_have_three_digits():
     assert [number(x) for x in (0, 0.0123, 0.25, 1.0, 12.34, 1234.5)] == ["0", "0.012", "0.25", "1.00", "12.3", "1,234"]
 
 
 def test_the_committed_page_was_written_from_the_committed_results():
     results = ROOT / "benchmarks" / "results"
-    assert (results / "README.md").read_text(encoding="utf-8") == markdown(load(results, ORDER))
+    assert (results / "README.md").read_text(encoding="utf-8") == page(results)
     for picture in re.findall(r"\]\((\S+\.png)\)", (results / "README.md").read_text(encoding="utf-8")):
         assert (results / picture).is_file()
