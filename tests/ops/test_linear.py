@@ -1,4 +1,4 @@
-"""The linear layer of inference: the same numbers as torch's own, wherever it is computed."""
+"""The linear layer: the same numbers and gradients as torch's own, wherever it is computed."""
 
 import pytest
 import torch
@@ -58,6 +58,23 @@ def test_float32_goes_to_onednn_unless_the_caller_says_otherwise():
         assert not used()
     with torch.autocast("cpu", torch.bfloat16):
         assert not used() and linear(x, weight, bias).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("gelu", [None, "none", "tanh"])
+@pytest.mark.parametrize("shape", [(1, 16), (2, 37, 48), (0, 16)])
+@pytest.mark.parametrize(
+    "wanted", [(True, True, True), (True, False, False), (False, True, True), (False, False, True)]
+)
+def test_gradients(shape, gelu, wanted):
+    tensors = given(*shape)
+    exact_tensors = [t.double().requires_grad_(w) for t, w in zip(tensors, wanted, strict=True)]
+    exact(*exact_tensors, gelu).square().sum().backward()
+    for t, w in zip(tensors, wanted, strict=True):
+        t.requires_grad_(w)
+    linear(*tensors, gelu).square().sum().backward()
+    for t, e in zip(tensors, exact_tensors, strict=True):
+        assert (t.grad is None) == (e.grad is None)
+        assert t.grad is None or error(t.grad, e.grad) <= 2e-6
 
 
 def test_batches_and_compiles():

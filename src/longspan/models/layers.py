@@ -42,8 +42,8 @@ def may_overwrite(module: nn.Module) -> bool:
 
 
 def linear(module: nn.Module, x: Tensor) -> Tensor:
-    """``module(x)``, faster where the module is a plain linear layer and no gradient is wanted."""
-    if isinstance(module, nn.Linear) and may_overwrite(module):
+    """``module(x)``, faster where the module is a plain linear layer."""
+    if isinstance(module, nn.Linear) and is_plain(module):
         return fused_linear(x, module.weight, module.bias)
     return module(x)
 
@@ -104,7 +104,7 @@ class Intermediate(nn.Module):
         """(..., d) to (..., intermediate_size)."""
         if self.gelu is not None and may_overwrite(self.dense):
             return fused_linear(hidden_states, self.dense.weight, self.dense.bias, self.gelu)
-        return self.activation(self.dense(hidden_states))
+        return self.activation(linear(self.dense, hidden_states))
 
 
 class StreamingAttention(nn.Module):

@@ -174,7 +174,7 @@ class LongformerModel(LongformerPreTrainedModel):
         )
         hidden_states = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segment_ids)
         # attention maps are of the rows as they came, and so is what a hook sees
-        packing = None if output_attentions or has_hooks(self) else find_packing(visibility.segment_ids)
+        packing = None if output_attentions or has_hooks(self.encoder) else find_packing(visibility.segment_ids)
         seen = visibility
         if packing is not None:
             hidden_states = packing.pack(hidden_states)

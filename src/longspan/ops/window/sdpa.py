@@ -134,9 +134,9 @@ def _backward_op(
     if _is_short(length, left, right, dilation):
         dense = Dense(batch, length, left, right, tokens, query.dtype)
         args = (grad, query, key, value, context, local_lse.view_as(lse), dense, scale, keep)
-        grads = tuple(x.flatten(0, 1) for x in dense_backward(*args))
+        grads: tuple[Tensor, ...] = tuple(x.flatten(0, 1) for x in dense_backward(*args))
     else:
-        grads = tuple(torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v))
+        grads = ()
         for group, order, band, columns in _groups(tokens, batch, length, heads, left, right, dilation):
             gg, qg, kg, vg = (_take(x, group, order) for x in (g, q, k, v))
             if keep is None:
@@ -146,10 +146,15 @@ def _backward_op(
                 columned = (_take(k, group, columns.positions), _take(v, group, columns.positions))
                 d_query, d_window, d_columns = dropped_backward(gg, qg, (kg, vg), columned, band, columns, scale, keep)
                 parts = (d_query, *d_window)
+            if group is None and order is None:  # the only one; an operator returns no piece of a larger buffer
+                grads = tuple(x.clone() if x.storage_offset() else x for x in parts)
+            else:
+                grads = grads or tuple(torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v))
+                for target, part in zip(grads, parts, strict=True):
+                    _add(target, part, group, order)
+            if keep is not None:
                 for target, part in zip(grads[1:], d_columns, strict=True):
                     _add(target, part, group, columns.positions)
-            for target, part in zip(grads, parts, strict=True):
-                _add(target, part, group, order)
         if keep is None and tokens.is_global is not None:
             columns_backward(g, q, k, v, o, local_lse, tokens.documents, scale, grads)
     # weights (two axes) and biases collect from every document: in half precision the sum would lose too much
