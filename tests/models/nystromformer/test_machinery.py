@@ -79,8 +79,10 @@ def test_gradient_checkpointing(use_reentrant):
             model.enable_input_require_grads()
         model(**batch("ForMaskedLM")).loss.backward()
         grads.append([p.grad for p in model.parameters()])
+    # the reentrant form keeps no graph in its forward, which another library may multiply then
+    largest = max(float(a.abs().max()) for a in grads[0])
     for a, b in zip(*grads, strict=True):
-        assert torch.equal(a, b)
+        assert float((a - b).abs().max()) <= (1e-5 * largest if use_reentrant else 0.0)
 
 
 def test_checkpointing_with_outputs():
@@ -137,7 +139,8 @@ def test_backends_give_the_same_numbers_and_others_are_refused():
 def test_eight_threads_on_one_model():
     model = make()
     inputs = [make_ids(1, length, seed=length) for length in (5, 9, 14, 20, 27, 33, 41, 50)]
-    expected = [model(ids).last_hidden_state for ids in inputs]
+    with torch.no_grad():
+        expected = [model(ids).last_hidden_state for ids in inputs]
     found = [None] * 8
 
     def work(index):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import can_read_values, check_range
+from ..layers import add, may_overwrite
 from .configuration import NystromformerConfig
 
 # the rows of the position table before a document's first token
@@ -40,6 +41,7 @@ class NystromformerEmbeddings(nn.Module):
         ``segments`` (B, N) as in :func:`longspan.ops.nystrom_attention`: positions count from each document's first
         valid token.
         """
+        own = inputs_embeds is None and may_overwrite(self.word_embeddings)
         if inputs_embeds is None:
             inputs_embeds = self.word_embeddings(input_ids)
         if position_ids is None:
@@ -50,11 +52,12 @@ class NystromformerEmbeddings(nn.Module):
         if token_type_ids is None:
             # a call and no read of the weight, so that hooks that fetch offloaded weights run
             first = torch.zeros(1, dtype=torch.int64, device=inputs_embeds.device)
-            embeddings = inputs_embeds + self.token_type_embeddings(first)
+            embeddings = add(inputs_embeds, self.token_type_embeddings(first), own)
         else:
             check_range("token_type_ids", token_type_ids, self.config.type_vocab_size, "type_vocab_size")
-            embeddings = inputs_embeds + self.token_type_embeddings(token_type_ids)
-        return self.dropout(self.LayerNorm(embeddings + self.position_embeddings(position_ids)))
+            embeddings = add(inputs_embeds, self.token_type_embeddings(token_type_ids), own)
+        embeddings = add(embeddings, self.position_embeddings(position_ids), own)
+        return self.dropout(self.LayerNorm(embeddings))
 
     def _positions(self, given: Tensor, segments: Tensor | None) -> Tensor:
         """Position ids (B, N) or (1, N): the distance to the document's first valid token, + 2."""

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from ..checks import check_inputs, check_mask, check_rows
-from ..layers import TransformerLayer
+from ..layers import TransformerLayer, is_private
 from ..loading import LongspanPreTrainedModel
+from ..packing import find_packing
 from ..segments import merge_padding
 from .attention import BACKENDS, NystromformerSelfAttention, Visibility
 from .configuration import NystromformerConfig
@@ -47,19 +48,29 @@ class NystromformerEncoder(nn.Module):
         self.layer = nn.ModuleList(NystromformerLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(
-        self, hidden_states: Tensor, visibility: Visibility, output_attentions: bool, output_hidden_states: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None, tuple[Any, ...] | None]:
-        """The last hidden states (B, N, d); all of them, the embeddings first; the attention of each layer."""
+        self,
+        hidden_states: Tensor,
+        visibility: Visibility,
+        output_attentions: bool,
+        output_hidden_states: bool,
+        may_overwrite: bool = False,
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """Hidden states (B, N, d) through all layers; with ``may_overwrite``, in inference, over each other."""
         states, maps = ([hidden_states] if output_hidden_states else []), []
+        # two tensors serve all layers, which write over them in turn
+        reuses = may_overwrite and not output_hidden_states
+        spare = None
         for layer in self.layer:
-            hidden_states, attention = layer(hidden_states, visibility, output_attentions)
+            given = hidden_states
+            hidden_states, attention = layer(given, visibility, output_attentions, spare=spare)
+            spare = given if reuses else None
             if output_hidden_states:
                 states.append(hidden_states)
             maps.append(attention)
-        return (
-            hidden_states,
-            tuple(states) if output_hidden_states else None,
-            tuple(maps) if output_attentions else None,
+        return BaseModelOutputWithPastAndCrossAttentions(
+            last_hidden_state=hidden_states,
+            hidden_states=tuple(states) if output_hidden_states else None,
+            attentions=tuple(maps) if output_attentions else None,
         )
 
 
@@ -131,14 +142,23 @@ class NystromformerModel(NystromformerPreTrainedModel):
         ids = merge_padding(segment_ids, attention_mask)
         # without segments each row is one document, which a bool mask says
         segments = ids if segment_ids is not None or ids is None else ids >= 0
-        embeddings = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segments)
-        last, states, maps = self.encoder(
-            embeddings, Visibility(segments, ids), bool(output_attentions), bool(output_hidden_states)
+        hidden_states = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segments)
+        visibility = Visibility(segments, ids)
+        # attention maps are of the rows as they came
+        packing = None if output_attentions else find_packing(ids)
+        if packing is not None:
+            hidden_states = packing.pack(hidden_states)
+            visibility = Visibility(packing.segment_ids, packing.segment_ids)
+        outputs = self.encoder(
+            hidden_states,
+            visibility,
+            bool(output_attentions),
+            bool(output_hidden_states),
+            may_overwrite=is_private(self),
         )
-        output = BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=last, hidden_states=states, attentions=maps
-        )
-        return output if return_dict else output.to_tuple()
+        if packing is not None:
+            packing.unpack_outputs(outputs)
+        return outputs if return_dict else outputs.to_tuple()
 
 
 @functools.cache

@@ -73,7 +73,7 @@ def group_documents(
         return [Group(length <= num_landmarks, None, slice(None), None)]
     if segment_ids.dtype == torch.bool:
         segment_ids = segment_ids.to(torch.int64) - 1
-    found = _find(segment_ids)
+    found, _ = find_documents(segment_ids)
     if one_a_row and len({document.row for document in found}) < len(found):
         raise ValueError(
             f"query_landmarks and key_landmarks hold one document a row, but segment_ids holds {len(found)} documents "
@@ -84,7 +84,9 @@ def group_documents(
 
 
 @dataclass(frozen=True)
-class _Document:
+class Document:
+    """The tokens of one document: ``count`` valid ones among ``span`` columns from column ``first`` on."""
+
     row: int
     ident: int
     first: int
@@ -92,8 +94,11 @@ class _Document:
     count: int
 
 
-def _find(segment_ids: Tensor) -> list[_Document]:
-    """Documents by row and id. Only the stretches of equal ids are looked at one by one."""
+def find_documents(segment_ids: Tensor) -> tuple[list[Document], Tensor]:
+    """Documents by row and id, and each token's index in that list, (B, N) int64, -1 at padding.
+
+    ``segment_ids`` is (B, N), integers. Only the stretches of equal ids are looked at one by one.
+    """
     batch, length = segment_ids.shape
     starts = torch.ones_like(segment_ids, dtype=torch.bool)
     starts[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
@@ -102,7 +107,8 @@ def _find(segment_ids: Tensor) -> list[_Document]:
     ids = segment_ids.reshape(-1)[begin]
     keep = ids >= 0
     if not keep.any():
-        return []
+        return [], torch.full_like(segment_ids, -1, dtype=torch.int64)
+    number_of_stretch, stretch_length = begin.new_full(begin.shape, -1), end - begin
     begin, end, ids = begin[keep], end[keep], ids[keep]
 
     named, index = torch.stack([begin // length, ids.to(torch.int64)]).unique(dim=1, return_inverse=True)
@@ -111,10 +117,12 @@ def _find(segment_ids: Tensor) -> list[_Document]:
     last = begin.new_zeros(number).scatter_reduce_(0, index, end, "amax")
     count = begin.new_zeros(number).index_add_(0, index, end - begin)
     table = torch.stack([named[0], named[1], first % length, last - first, count], 1)
-    return [_Document(*row) for row in table.tolist()]
+    number_of_stretch[keep] = index
+    numbers = number_of_stretch.repeat_interleave(stretch_length, output_size=batch * length)
+    return [Document(*row) for row in table.tolist()], numbers.view(batch, length)
 
 
-def _whole(found: list[_Document], segment_ids: Tensor, num_landmarks: int) -> Group | None:
+def _whole(found: list[Document], segment_ids: Tensor, num_landmarks: int) -> Group | None:
     """The batch as it lies, if each row holds one document, all of one kind, and little padding."""
     batch, length = segment_ids.shape
     short = {document.count <= num_landmarks for document in found}
@@ -126,8 +134,8 @@ def _whole(found: list[_Document], segment_ids: Tensor, num_landmarks: int) -> G
     return Group(short.pop(), None, slice(None), None if total == batch * length else segment_ids >= 0)
 
 
-def _gathered(found: list[_Document], segment_ids: Tensor, num_landmarks: int) -> Iterator[Group]:
-    members: list[_Document] = []
+def _gathered(found: list[Document], segment_ids: Tensor, num_landmarks: int) -> Iterator[Group]:
+    members: list[Document] = []
     for document in sorted(found, key=lambda x: (x.count <= num_landmarks, -x.span)):
         if members and (
             (document.count <= num_landmarks) != (members[0].count <= num_landmarks)
@@ -141,7 +149,7 @@ def _gathered(found: list[_Document], segment_ids: Tensor, num_landmarks: int) -
         yield _group(members, segment_ids, num_landmarks)
 
 
-def _group(members: list[_Document], segment_ids: Tensor, num_landmarks: int) -> Group:
+def _group(members: list[Document], segment_ids: Tensor, num_landmarks: int) -> Group:
     device = segment_ids.device
     short = members[0].count <= num_landmarks
     rows = torch.tensor([document.row for document in members], device=device)

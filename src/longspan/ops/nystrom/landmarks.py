@@ -10,6 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# rows that are added at a time
+_PIECE = 4096
+
 
 def run_index(batch: int, length: int, mask: Tensor | None, num_landmarks: int, device: torch.device) -> Tensor:
     """The run of each token, (B, N) int64; padding is in run ``num_landmarks``.
@@ -44,10 +47,12 @@ def run_means(x: Tensor, run: Tensor, sizes: Tensor) -> Tensor:
     """
     (batch, length, heads, size), num_landmarks = x.shape, sizes.shape[1]
     wide = torch.promote_types(x.dtype, torch.float32)
-    rows = x.reshape(batch * length, heads * size).to(wide)
     # one further row a document takes the padding
-    sums = rows.new_zeros(batch * (num_landmarks + 1), heads * size)
-    sums.index_add_(0, _flat(run, num_landmarks), rows)
+    sums = torch.zeros(batch * (num_landmarks + 1), heads * size, dtype=wide, device=x.device)
+    rows, index = x.reshape(batch * length, heads * size), _flat(run, num_landmarks)
+    # in pieces, so that no whole copy of a half-precision input is made
+    for part, where in zip(rows.split(_PIECE), index.split(_PIECE), strict=True):
+        sums.index_add_(0, where, part.to(wide))
     sums = sums.view(batch, num_landmarks + 1, heads, size)[:, :num_landmarks]
     return (sums / sizes.clamp(min=1)[:, :, None, None]).to(x.dtype)
 

@@ -38,8 +38,7 @@ def forward(
                 part = attend(_heads(q), _heads(k), _heads(v), _bias(group.mask, k), scale)[0]
             else:
                 inner = _Inner(group, q, k, v, query_landmarks, key_landmarks, num_landmarks, scale)
-                inverse = iterative_inverse(inner.kernel_2, inverse_iterations, exact_inverse_scale)
-                summary = (inverse @ inner.context.to(inverse.dtype)).to(q.dtype)
+                summary = summarise(inner.kernel_2, inner.context, inverse_iterations, exact_inverse_scale)
                 part = attend(_heads(q), _heads(inner.key_landmarks), summary, None, scale)[0]
             part = part.transpose(1, 2).contiguous()
             if conv_weight is not None:
@@ -98,6 +97,18 @@ def backward(
     return grads
 
 
+def landmark_softmax(query_landmarks: Tensor, key_landmarks: Tensor, scale: float) -> Tensor:
+    """The middle factor (B, H, m, m) of landmarks (B, H, m, D), in at least float32."""
+    wide = torch.promote_types(query_landmarks.dtype, torch.float32)
+    return (query_landmarks.to(wide) @ key_landmarks.to(wide).mT * scale).softmax(-1)
+
+
+def summarise(kernel_2: Tensor, context: Tensor, inverse_iterations: int, exact_inverse_scale: bool) -> Tensor:
+    """``pinv(kernel_2) context``, (B, H, m, D), in the dtype of ``context``: what all queries read through K̃."""
+    inverse = iterative_inverse(kernel_2, inverse_iterations, exact_inverse_scale)
+    return (inverse @ context.to(inverse.dtype)).to(context.dtype)
+
+
 class _Inner:
     """What forward and backward both need of a group of long documents before the inverse."""
 
@@ -124,9 +135,7 @@ class _Inner:
             self.key_landmarks = run_means(key, self.run, self.sizes)
         else:
             self.key_landmarks = group.gather_rows(key_landmarks)
-        wide = torch.promote_types(query.dtype, torch.float32)
-        self.wide_landmarks = [_heads(x).to(wide) for x in (self.query_landmarks, self.key_landmarks)]
-        self.kernel_2 = (self.wide_landmarks[0] @ self.wide_landmarks[1].mT * scale).softmax(-1)
+        self.kernel_2 = landmark_softmax(_heads(self.query_landmarks), _heads(self.key_landmarks), scale)
         # kernel_3 V, and the log-sum-exp of kernel_3's rows
         self.context, self.lse = attend(_heads(self.query_landmarks), _heads(key), _heads(value), self.bias, scale)
 
@@ -151,8 +160,8 @@ def _long_backward(
     d_scores = inner.kernel_2 * (d_kernel - (d_kernel * inner.kernel_2).sum(-1, keepdim=True)) * scale
 
     dq_mean, dk, dv = attend_backward(d_inner, q_mean, k, v, inner.context, inner.lse, inner.bias, scale)
-    dq_mean = dq_mean.to(wide) + d_scores @ inner.wide_landmarks[1]
-    dk_mean = dk_mean.to(wide) + d_scores.mT @ inner.wide_landmarks[0]
+    dq_mean = dq_mean.to(wide) + d_scores @ k_mean.to(wide)
+    dk_mean = dk_mean.to(wide) + d_scores.mT @ q_mean.to(wide)
     dq, dk, dv = (x.transpose(1, 2) for x in (dq, dk, dv))
     return dq, dk, dv, (dq_mean.transpose(1, 2).to(query.dtype), dk_mean.transpose(1, 2).to(query.dtype))
 
