@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+
+from torch import Tensor
+
 from ..fresh import Work
 from ..machine import has_bfloat16
 from ..measure import Contender, ratios
@@ -21,10 +25,18 @@ from ..models import (
     share_weights,
 )
 from ..results import Run
-from ..sizes import sizes
+from ..sizes import Sizes, sizes
 
 TITLE = "A base-size model reads one document, forward"
 CASE = "benchmarks.parts.forward:case"
+TWINS = {
+    LONGFORMER: THEIR_LONGFORMER,
+    LONGFORMER_BF16: THEIR_LONGFORMER,
+    THEIR_LONGFORMER: LONGFORMER,
+    NYSTROM: THEIR_NYSTROM,
+    THEIR_NYSTROM: NYSTROM,
+}
+"""Which implementation of the same function each is checked against."""
 
 
 def fill(run: Run) -> None:
@@ -42,7 +54,7 @@ def fill(run: Run) -> None:
         readers[LONGFORMER_BF16] = build(LONGFORMER_BF16, size, size.tokens)
         share_weights(readers[THEIR_LONGFORMER], readers[LONGFORMER_BF16])
 
-    contenders = {name: _contender(name, readers, run.quick) for name in readers}
+    contenders = _contenders(readers, ids, size, run.quick)
     ours = contenders[LONGFORMER]
     run.compare(f"{size.layers} layers, {ids.shape[1]:,} tokens", list(contenders.values()), 5, ours)
     run.measure("forward.transformers", ratios(contenders[THEIR_LONGFORMER], ours))
@@ -60,31 +72,27 @@ def fill(run: Run) -> None:
     )
 
 
-def _contender(name: str, readers: dict[str, Reader], quick: bool) -> Contender:
-    reader = readers[name]
-    ids = document(sizes(quick).tokens)
-    contender = Contender(
-        name,
-        lambda: reader(ids),
-        flops=reader.flops(ids.shape[1]),
-        memory=(CASE, {"name": name, "quick": quick}),
-    )
-    if name in (LONGFORMER, LONGFORMER_BF16):
-        theirs = readers[THEIR_LONGFORMER]
-        contender.expected, contender.against = lambda: theirs(ids), THEIR_LONGFORMER
-        if name == LONGFORMER_BF16:
-            contender.tolerance = 5e-2
-    elif name == NYSTROM:
-        contender.expected, contender.against = lambda: readers[THEIR_NYSTROM](ids), THEIR_NYSTROM
-    elif name == THEIR_LONGFORMER:
-        contender.expected, contender.against = lambda: readers[LONGFORMER](ids), LONGFORMER
-    elif name == THEIR_NYSTROM:
-        contender.expected, contender.against = lambda: readers[NYSTROM](ids), NYSTROM
-    elif name == BIGBIRD:
-        contender.shape = (1, ids.shape[1], sizes(quick).hidden)
-    else:
-        contender.expected, contender.against = lambda: reader.eager(ids), "its own eager attention"
-    return contender
+def _contenders(readers: dict[str, Reader], ids: Tensor, size: Sizes, quick: bool) -> dict[str, Contender]:
+    outputs = {name: cache(partial(reader, ids)) for name, reader in readers.items()}
+    contenders = {}
+    for name, reader in readers.items():
+        contender = Contender(
+            name,
+            partial(reader, ids),
+            outcome=outputs[name],
+            flops=reader.flops(ids.shape[1]),
+            memory=(CASE, {"name": name, "quick": quick}),
+        )
+        if name in TWINS:
+            contender.expected, contender.against = outputs[TWINS[name]], TWINS[name]
+        elif name == BIGBIRD:
+            contender.shape = (*ids.shape, size.hidden)
+        else:
+            contender.expected, contender.against = partial(reader.eager, ids), "its own eager attention"
+        contenders[name] = contender
+    if LONGFORMER_BF16 in contenders:
+        contenders[LONGFORMER_BF16].tolerance = 5e-2
+    return contenders
 
 
 def case(name: str, quick: bool) -> Work:
