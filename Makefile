@@ -16,7 +16,7 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 PYTEST := $(ONE_THREAD) $(OFFLINE) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format docs bench bench-million bench-quick train-contracts picture wheel clean
+.PHONY: help install demo test test-slow lint format docs bench bench-gpu bench-million bench-quick train-contracts picture wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -55,11 +55,15 @@ docs: $(READY) ## Build the documentation into site/ (strict)
 bench: $(READY) ## Measure everything against its peers, each figure after a check; about 40 minutes on two cores
 	$(OFFLINE) $(BIN)/python -m benchmarks all $(ARGS)
 
+bench-gpu: $(READY) ## Check and measure the attention backends on a CUDA device, in under eight minutes
+	$(OFFLINE) $(BIN)/python -m benchmarks.gpu
+
 bench-million: $(READY) ## Measure one pass over a million tokens; about 15 minutes more
 	$(OFFLINE) $(BIN)/python -m benchmarks million $(ARGS)
 
 bench-quick: $(READY) ## Run every part of the benchmark at tiny sizes, to see that it runs and is right
 	$(OFFLINE) $(BIN)/python -m benchmarks all --quick $(ARGS)
+	$(OFFLINE) $(BIN)/python -m benchmarks.gpu --quick
 
 train-contracts: $(READY) ## Train the shipped contract model again (needs CUAD; see the model card)
 	$(BIN)/python -m longspan.train.contracts $(ARGS)

@@ -1,0 +1,122 @@
+"""The GPU benchmark at tiny sizes on the CPU: what can run here runs and is right, and nothing is saved."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks import gpu, gpu_checks, gpu_parts
+from benchmarks.gpu_clock import Case, Clock
+from benchmarks.results import RESULTS
+from longspan.ops.window import sdpa
+
+CPU = torch.device("cpu")
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+
+
+@pytest.fixture(scope="module")
+def result():
+    return gpu.measure(CPU, True)
+
+
+def test_what_runs_here_is_right(result):
+    assert not result["left_out"] and result["matrix_tflops"] > 0 and result["device"] == "CPU"
+    for row in result["checks"]:
+        assert ("skipped" in row) == (row["backend"] == "flash_varlen")
+        assert row.get("passed", True)
+        assert ("no_gradients" in row) == (row["backend"] == "flex_attention")
+    assert {row["dtype"] for row in result["checks"]} == {"float32", "bfloat16"}
+
+
+def test_every_contender_has_a_speed_or_a_reason(result):
+    missing = {(row["part"], row["name"]): row["skipped"] for row in result["rows"] if "skipped" in row}
+    parts = {row["part"] for row in result["rows"]}
+    assert len(parts) == 5
+    expected = {(part, "longspan, flash_varlen"): "runs on CUDA" for part in parts}
+    training = ("attention, one global token, forward and backward", "model, training step")
+    expected |= {(part, "longspan, flex_attention"): "no gradients on a CPU" for part in training}
+    expected[training[0], gpu_parts.FLEX] = "does not support backward on CPU"
+    assert missing.keys() == expected.keys()
+    assert all(expected[key] in why for key, why in missing.items())
+    for row in result["rows"]:
+        if "skipped" not in row:
+            assert row["seconds"] > 0 and (row["error"] is None) == ("all pairs" in row["name"])
+
+
+def test_no_gpu_no_verified_backend_and_no_file(result, capsys, monkeypatch):
+    assert result["verified"] == {}
+    before = sorted(RESULTS.iterdir())
+    monkeypatch.setattr(gpu, "measure", lambda device, quick: result)
+    gpu.main(["--quick"])
+    assert sorted(RESULTS.iterdir()) == before
+    shown = capsys.readouterr().out
+    for row in result["rows"]:
+        assert f"| {row['part']} | {row['tokens']} | {row['name']} |" in shown
+    assert "Left out for want of time: nothing" in shown
+
+
+def test_without_a_gpu_there_is_no_figure(capsys):
+    with pytest.raises(SystemExit, match="without a GPU there is no GPU figure") as exit_:
+        gpu.main([])
+    assert exit_.value.code != 0 and not capsys.readouterr().out
+
+
+def test_a_wrong_backend_fails_the_run(monkeypatch, capsys, result):
+    right = sdpa.window_attention
+
+    def narrower(query, key, value, left, *rest):
+        return right(query, key, value, left - 1, *rest)
+
+    monkeypatch.setitem(gpu_checks.sliding_window_attention.__globals__["_FUNCTIONS"], "sdpa", narrower)
+    rows = list(gpu_checks.check_backend("sdpa", CPU, True))
+    assert len(rows) == 6 and not any(row["passed"] for row in rows)
+    monkeypatch.setattr(gpu, "measure", lambda device, quick: {**result, "checks": rows})
+    with pytest.raises(SystemExit, match="wrong: sdpa, float32, window; sdpa, float32, causal"):
+        gpu.main(["--quick"])
+    assert "WRONG" in capsys.readouterr().out
+    case = gpu_parts._attention_case("longspan, sdpa", gpu_parts.inputs(gpu.sizes(True), 256), False)
+    with pytest.raises(RuntimeError, match="no speed is reported"):
+        case.check()
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"passed": True}, True),
+        ({"passed": False}, False),
+        ({"passed": True, "no_gradients": "none"}, False),
+        ({"skipped": "no such dtype"}, False),
+    ],
+)
+def test_verified_is_what_passed_with_gradients(row, expected):
+    rows = [{"backend": "sdpa", "passed": False}, {"backend": "flex_attention", **row}]
+    assert gpu._verified(rows, "flex_attention") is expected
+    assert gpu._verified([*rows, {"backend": "flex_attention", "skipped": "float64"}], "flex_attention") is expected
+
+
+def test_what_the_budget_does_not_reach_is_named():
+    clock = Clock(CPU, True, -1.0)
+    clock.measure("part", 8, "name", lambda: pytest.fail("it was begun"))
+    assert clock.left_out == ["part, 8 tokens, name"] and not clock.rows
+
+
+def test_a_contender_that_breaks_says_why():
+    def work():
+        raise torch.OutOfMemoryError("1 TiB")
+
+    clock = Clock(CPU, True, 60.0)
+    clock.measure("part", 8, "name", lambda: Case(work, lambda: None))
+    assert clock.rows == [
+        {
+            "part": "part",
+            "tokens": 8,
+            "name": "name",
+            "error": None,
+            "skipped": "OutOfMemoryError: 1 TiB",
+        }
+    ]
+
+
+def test_the_result_is_saved_as_json(result, tmp_path):
+    assert json.loads(gpu.save(result, tmp_path).read_text(encoding="utf-8"))["rows"] == result["rows"]
