@@ -93,6 +93,9 @@ def table(result: dict[str, Any]) -> str:
         if "skipped" in row:
             lines.append(f"- {where}: not run. {row['skipped']}")
             continue
+        if "broke" in row:
+            lines.append(f"- {where}: WRONG. {row['broke']}")
+            continue
         worst = max(row["errors_over_reference"].values())
         note = f"; forward only. {row['no_gradients']}" if "no_gradients" in row else ""
         lines.append(f"- {where}: {'right' if row['passed'] else 'WRONG'}, {worst:.2f} of the reference's error{note}")

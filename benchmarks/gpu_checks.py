@@ -69,7 +69,7 @@ def cases(device: torch.device, quick: bool) -> list[Case]:
 def check_backend(backend: str, device: torch.device, quick: bool) -> Iterator[dict[str, Any]]:
     """A row for each dtype and case: ratios of errors, ``passed``, or why it was not run.
 
-    A row without gradients says in ``no_gradients`` why.
+    A row without gradients says in ``no_gradients`` why; one that broke, in ``broke``.
     """
     for dtype in DTYPES[:2] if quick else DTYPES:
         for case in cases(device, quick):
@@ -79,6 +79,8 @@ def check_backend(backend: str, device: torch.device, quick: bool) -> Iterator[d
             except (NotImplementedError, TypeError) as error:  # the backend says that it cannot, and why
                 yield {**row, "skipped": reason(error)}
                 break
+            except Exception as error:  # the run goes on, to tell what else is wrong
+                yield {**row, "passed": False, "broke": reason(error)}
 
 
 def _compare(backend: str, dtype: torch.dtype, case: Case) -> dict[str, Any]:

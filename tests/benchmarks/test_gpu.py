@@ -80,6 +80,20 @@ def test_a_wrong_backend_fails_the_run(monkeypatch, capsys, result):
         case.check()
 
 
+def test_a_backend_that_breaks_fails_the_run_and_the_rest_goes_on(monkeypatch, capsys, result):
+    def broken(*arguments):
+        raise RuntimeError("no kernel image\nand a long trace")
+
+    monkeypatch.setitem(gpu_checks.sliding_window_attention.__globals__["_FUNCTIONS"], "sdpa", broken)
+    rows = list(gpu_checks.check_backend("sdpa", CPU, True))
+    assert len(rows) == 6 and all(row["broke"] == "RuntimeError: no kernel image" for row in rows)
+    assert not gpu._verified(rows, "sdpa")
+    monkeypatch.setattr(gpu, "measure", lambda device, quick: {**result, "checks": rows})
+    with pytest.raises(SystemExit, match="wrong: sdpa"):
+        gpu.main(["--quick"])
+    assert "WRONG. RuntimeError: no kernel image" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
