@@ -79,7 +79,7 @@ def test_info_as_json():
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
     assert facts["devices"][0] == "cpu"
     assert facts["threads"] == torch.get_num_threads()
-    assert list(facts["attention backends"]) == ["eager", "sdpa", "flex_attention", "flash_varlen"]
+    assert list(facts["attention backends"]) == ["eager", "sdpa", "cpp", "flex_attention", "flash_varlen"]
     assert isinstance(facts["bfloat16 in hardware"], bool)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from longspan.models.longformer import attention
 from longspan.models.longformer.attention import LongformerSelfAttention, Visibility
+from longspan.ops.window import cpp
 from tests._support import run_python
 from tests.models.longformer_cases import BASE, CLASSES, assert_same, batch, build, predictions, scaled_error, words
 
@@ -53,6 +54,16 @@ def test_equals_one_piece_for_packed_documents(pieces: list[slice]) -> None:
     assert pieces
     for a, b in zip(found.hidden_states, expected.hidden_states, strict=True):
         assert scaled_error(a, b) <= 1e-5
+
+
+@pytest.mark.skipif(cpp.missing() is not None, reason=str(cpp.missing()))
+def test_pieces_in_cpp(pieces: list[slice]) -> None:
+    rows = batch([100, 61], "ragged")
+    with torch.no_grad():
+        found = build(BASE, attn_implementation="cpp")(**rows.inputs(BASE))
+        expected = build(BASE, attn_implementation="eager")(**rows.inputs(BASE))
+    assert pieces
+    assert_same(found, expected, rows.valid)
 
 
 def test_half_precision(pieces: list[slice]) -> None:

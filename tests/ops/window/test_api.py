@@ -140,7 +140,7 @@ WRONG = [
     (
         {"backend": "eager"},
         ValueError,
-        "backend must be one of 'reference', 'sdpa', 'flex_attention', 'flash_varlen', got 'eager'",
+        "backend must be one of 'reference', 'sdpa', 'cpp', 'flex_attention', 'flash_varlen', got 'eager'",
     ),
 ]
 

@@ -47,7 +47,7 @@ def watch(inputs: Inputs, dropout_p: float = 0.0) -> Watch:
         [steps] * heads if isinstance(steps, int) else steps, 0.3, dropout_p, seed,
     )  # fmt: skip
     with Watch() as found:
-        context, lse = body(sdpa._forward_op)(*inputs.attended, *rest)
+        context, lse = body(sdpa._forward_op)(*inputs.attended, *rest, "aten")
         body(sdpa._backward_op)(inputs.grad, *inputs.attended, context, lse, *rest)
     return found
 

@@ -33,7 +33,7 @@ def test_fused_kernel_is_taken(dtype, window, options):
         options.get("segment_ids"), options.get("global_mask"), list(inputs.projected), *window, [1, 1], 0.5, 0.0, None,
     )  # fmt: skip
     with Watch() as forward:
-        context, lse = sdpa._forward_op._init_fn(*inputs.attended, *rest)
+        context, lse = sdpa._forward_op._init_fn(*inputs.attended, *rest, "aten")
     with Watch() as backward:
         sdpa._backward_op._init_fn(inputs.grad, *inputs.attended, context, lse, *rest)
     assert forward.calls[FORWARD] and backward.calls[BACKWARD]
@@ -58,7 +58,7 @@ def test_masks_are_four_dimensional_floats():
     inputs = make(2, 200, (4, 4), segment_ids=random_ids(2, 200, 3)).to(torch.float32)
     with Calls() as found:
         sdpa._forward_op._init_fn(
-            *inputs.attended, inputs.options["segment_ids"], None, [], 4, 4, [1, 1], 0.5, 0.0, None
+            *inputs.attended, inputs.options["segment_ids"], None, [], 4, 4, [1, 1], 0.5, 0.0, None, "aten"
         )
     masks = [mask for _, mask in found.seen if mask is not None]
     assert masks and all(x.dim() == 4 and x.dtype == torch.float32 and x.shape[1] == 1 for x in masks)
@@ -73,7 +73,7 @@ def test_short_input_is_one_dense_call(length, window, masked):
     """No window is paid for where it covers the row, and no mask where every token sees all."""
     inputs = make(2, length, window).to(torch.float32)
     with Calls() as found:
-        sdpa._forward_op._init_fn(*inputs.attended, None, None, [], *window, [1, 1], 0.5, 0.0, None)
+        sdpa._forward_op._init_fn(*inputs.attended, None, None, [], *window, [1, 1], 0.5, 0.0, None, "aten")
     ((query, mask),) = found.seen
     assert query.shape == (2, 2, length, 4) and (mask is not None) == masked
 

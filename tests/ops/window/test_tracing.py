@@ -123,9 +123,9 @@ def test_operators_are_registered_soundly(name, dropout_p, length):
     steps = inputs.options.get("dilation", [1, 1])
     seed = torch.tensor([5]) if dropout_p else None
     rest = (segment_ids, global_mask, projected, *inputs.options["window_size"], steps, 0.5, dropout_p, seed)
-    torch.library.opcheck(torch.ops.longspan.window_attention.default, (query, key, value, *rest))
+    torch.library.opcheck(torch.ops.longspan.window_attention.default, (query, key, value, *rest, "aten"))
     with torch.no_grad():
-        context, lse = sdpa._forward_op(query, key, value, *rest)
+        context, lse = sdpa._forward_op(query, key, value, *rest, "aten")
         torch.library.opcheck(
             torch.ops.longspan.window_attention_backward.default,
             (inputs.grad, query.detach(), key.detach(), value.detach(), context, lse, *rest),

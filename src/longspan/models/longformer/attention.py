@@ -16,10 +16,12 @@ from .configuration import LongformerConfig
 BACKENDS = {
     "eager": "reference",
     "sdpa": "sdpa",
+    "cpp": "cpp",
     "flex_attention": "flex_attention",
     "flash_varlen": "flash_varlen",
 }
-
+# of these, what reads long input in pieces, and what computes the window then
+_KERNELS = {"sdpa": "aten", "cpp": "cpp"}
 
 # tokens of a piece: its queries, context and feed-forward at base size then stay in a cache of 32 MiB
 PIECE = 1024
@@ -91,7 +93,7 @@ class LongformerSelfAttention(StreamingAttention):
         batch, length, _ = hidden_states.shape
         return (
             not output_attentions
-            and self._backend() == "sdpa"
+            and self._backend() in _KERNELS
             and batch * length >= STREAM_FROM
             and length > sum(self.window_size) + 1
             and all(is_plain(module) for module in (self.query_global, self.key_global, self.value_global))
@@ -103,7 +105,8 @@ class LongformerSelfAttention(StreamingAttention):
         flat = hidden_states.flatten(0, 1)
         batch, length, size = hidden_states.shape
         scale = (size // self.num_heads) ** -0.5
-        window = WindowStream((batch, length), self.window_size, *visibility, scale, PIECE, flat.device)
+        kernel = _KERNELS[self._backend()]
+        window = WindowStream((batch, length), self.window_size, *visibility, scale, PIECE, flat.device, kernel)
         if window.global_positions is not None:
             globals_ = flat[window.global_positions]
             key, value = (self._heads(linear(p, globals_)) for p in (self.key, self.value))

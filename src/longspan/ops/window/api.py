@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, overload
 
 import torch
@@ -21,6 +22,7 @@ def _flex_attention(*arguments: Any) -> tuple[Tensor, Tensor | None]:
 _FUNCTIONS: dict[str, Callable[..., tuple[Tensor, Tensor | None]]] = {
     "reference": reference.window_attention,
     "sdpa": sdpa.window_attention,
+    "cpp": partial(sdpa.window_attention, kernel="cpp"),
     "flex_attention": _flex_attention,
     "flash_varlen": varlen.window_attention,
 }
@@ -93,9 +95,11 @@ def sliding_window_attention(
         dropout_p: probability of dropping an attention probability, 0 <= p < 1. Drawn from torch's default generator.
         scale: factor on the scores, by default ``D ** -0.5``.
         return_lse: also return the log-sum-exp of each row's scores. It is not differentiable.
-        backend: ``"sdpa"`` (fused, linear in N), ``"reference"`` (dense, the oracle), ``"flex_attention"`` (compiled;
-            without dropout; on a CPU without gradients and log-sum-exp) or ``"flash_varlen"`` (CUDA, float16 and
-            bfloat16; without dropout, dilation and interrupted segments). One that cannot do what is asked raises.
+        backend: ``"sdpa"`` (fused, linear in N), ``"reference"`` (dense, the oracle), ``"cpp"`` (as sdpa with the
+            window in C++ for AVX-512, compiled at the first call; float32 and bfloat16, without dropout),
+            ``"flex_attention"`` (compiled; without dropout; on a CPU without gradients and log-sum-exp) or
+            ``"flash_varlen"`` (CUDA, float16 and bfloat16; without dropout, dilation and interrupted segments). One
+            that cannot do what is asked raises.
 
     Returns:
         Context (B, N, H, D), exactly 0 at padding; with ``return_lse`` also (B, H, N) in float32 (float64 for

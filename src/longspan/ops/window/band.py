@@ -10,7 +10,7 @@ Shapes: T tokens of the flat row, H heads, D head size, n blocks of a run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -123,6 +123,15 @@ class Band:
 def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
     """A bool mask as 0 where True and -inf where False."""
     return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, float("-inf"))
+
+
+def window_kernel(name: str) -> Callable[[Tensor, Tensor, Tensor, Band, float], tuple[Tensor, Tensor]]:
+    """:func:`band_forward` for "aten", or the same function written in C++ for "cpp"."""
+    if name == "aten":
+        return band_forward
+    from . import cpp
+
+    return cpp.band_forward
 
 
 def band_forward(query: Tensor, key: Tensor, value: Tensor, band: Band, scale: float) -> tuple[Tensor, Tensor]:

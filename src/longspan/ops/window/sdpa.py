@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .band import Band, band_backward, band_forward
+from .band import Band, band_backward, window_kernel
 from .columns import columns_backward, merge_columns
 from .dense import Dense, dense_backward, dense_forward
 from .dropout import Keep
@@ -37,14 +37,38 @@ def window_attention(
     projections: GlobalProjections | GlobalStates | None,
     scale: float,
     dropout_p: float,
+    kernel: str = "aten",
 ) -> tuple[Tensor, Tensor]:
-    """Context (B, N, H, D) and log-sum-exp (B, N, H), 0 in both at padding. Arguments are checked by the caller."""
+    """Context (B, N, H, D) and log-sum-exp (B, N, H), 0 in both at padding. Arguments are checked by the caller.
+
+    ``kernel`` computes the window in the forward: "aten", stock flash attention, or "cpp", our own.
+
+    Raises:
+        NotImplementedError, ValueError: the kernel "cpp" cannot do this; the message says which backends can.
+    """
+    if kernel == "cpp" and dropout_p > 0:
+        raise ValueError(
+            f"dropout_p must be 0 with the backend 'cpp', which has no probabilities to drop, got {dropout_p}; 'sdpa' "
+            "and 'reference' have"
+        )
     seed = None
     if dropout_p > 0:
         seed = torch.randint(0, 2**62, (1,), device="cpu")
     projected = [] if projections is None else list(projections.tensors())
     return _forward_op(
-        query, key, value, segment_ids, global_mask, projected, left, right, list(dilation), scale, dropout_p, seed
+        query,
+        key,
+        value,
+        segment_ids,
+        global_mask,
+        projected,
+        left,
+        right,
+        list(dilation),
+        scale,
+        dropout_p,
+        seed,
+        kernel,
     )
 
 
@@ -63,6 +87,7 @@ def _forward_op(
     scale: float,
     dropout_p: float,
     seed: Tensor | None,
+    kernel: str,
 ) -> tuple[Tensor, Tensor]:
     batch, length, heads, _ = query.shape
     if batch * length == 0:
@@ -70,7 +95,7 @@ def _forward_op(
     tokens = read_tokens(batch, length, segment_ids, global_mask, query.device)
     keep = _keep(dropout_p, seed, query.device)
     q, k, v = (as_row(x) for x in (query, key, value))
-    if _is_short(length, left, right, dilation):
+    if kernel == "aten" and _is_short(length, left, right, dilation):
         dense = Dense(batch, length, left, right, tokens, query.dtype)
         context, lse = dense_forward(query, key, value, dense, scale, keep)
         context, lse = context.flatten(0, 1), lse.flatten(0, 1)
@@ -79,7 +104,7 @@ def _forward_op(
         for group, order, band, columns in _groups(tokens, batch, length, heads, left, right, dilation):
             qg, kg, vg = (_take(x, group, order) for x in (q, k, v))
             if keep is None:
-                out, out_lse = band_forward(qg, kg, vg, band, scale)
+                out, out_lse = window_kernel(kernel)(qg, kg, vg, band, scale)
             else:
                 columned = (_take(k, group, columns.positions), _take(v, group, columns.positions))
                 out, out_lse = dropped_forward(qg, (kg, vg), columned, band, columns, scale, keep)
@@ -174,7 +199,7 @@ def _(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *args: Any) -> li
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    query, key, value, segment_ids, global_mask, projected, *ctx.numbers, seed = inputs
+    query, key, value, segment_ids, global_mask, projected, *ctx.numbers, seed, _kernel = inputs
     context, lse = output
     ctx.mark_non_differentiable(lse)
     ctx.count = len(projected)
@@ -201,7 +226,7 @@ def _backward(ctx: Any, grad: Tensor, _grad_lse: Tensor | None) -> tuple[Any, ..
         dropout_p,
         seed,
     )
-    return *grads[:3], None, None, list(grads[3:]), None, None, None, None, None, None
+    return *grads[:3], None, None, list(grads[3:]), None, None, None, None, None, None, None
 
 
 torch.library.register_autograd("longspan::window_attention", _backward, setup_context=_setup_context)

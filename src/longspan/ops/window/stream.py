@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .band import Band, band_forward
+from .band import Band, window_kernel
 from .columns import merge_columns
 from .layout import Document, GlobalProjections, read_tokens
 from .projected_rows import project_rows
@@ -35,6 +35,7 @@ class WindowStream:
         scale: factor on the scores.
         piece: S, tokens of a piece.
         device: of the tensors.
+        kernel: what computes the window, "aten" or "cpp".
 
     With global tokens, call :meth:`set_globals` before the first :meth:`attend`.
     """
@@ -48,7 +49,9 @@ class WindowStream:
         scale: float,
         piece: int,
         device: torch.device,
+        kernel: str = "aten",
     ) -> None:
+        self._kernel = window_kernel(kernel)
         self._left, self._right = window_size
         self._scale, self._piece, self._total = scale, piece, shape[0] * shape[1]
         self._tokens = read_tokens(*shape, segment_ids, global_mask, device)
@@ -102,7 +105,7 @@ class WindowStream:
         start, tokens = rows.start, self._tokens
         key_ids = _span(tokens.key_ids, start - self._left, start - self._left + len(keys))
         band = Band(self._left, self._right, tokens.query_ids[rows], key_ids, offset=self._left)
-        context, lse = band_forward(query, keys, values, band, self._scale)
+        context, lse = self._kernel(query, keys, values, band, self._scale)
         if self._globals is not None and self.global_positions is not None:
             global_key, global_value, global_context = self._globals
             documents = [Document(here, self._index(document)) for here, document in self._visible(rows)]
