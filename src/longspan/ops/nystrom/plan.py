@@ -64,7 +64,9 @@ def plan_stretches(
     if segment_ids.dtype == torch.bool:
         segment_ids = segment_ids.to(torch.int64) - 1
     documents, numbers = find_documents(segment_ids)
-    flat, stretches, gathered = numbers.flatten(), [], []
+    flat = numbers.flatten()
+    stretches: list[Stretch] = []
+    gathered: list[_Unit] = []
     for unit in _units(documents, batch, length, piece):
         cut = unit.document is not None and unit.stop - unit.start > piece and unit.document.count > num_landmarks
         if gathered and (cut or unit.stop - gathered[0].start > piece):
