@@ -65,10 +65,13 @@ BARS = (
     Bar(1, "forward.transformers", "12 layers, 4,096 tokens: faster than transformers' Longformer", "at least", 2.4),
     Bar(1, "forward.roberta", "12 layers, 4,096 tokens: faster than RoBERTa with SDPA", "at least", 1.5),
     Bar(1, "forward.bfloat16", "in bfloat16: faster than transformers' Longformer in float32", "at least", 4.0),
+    Bar(1, "forward.cpp", "backend cpp: faster than transformers' Longformer", "at least", 2.4),
+    Bar(1, "forward.cpp_bfloat16", "backend cpp in bfloat16: faster than transformers' in float32", "at least", 4.0),
     Bar(2, "attention.chunks", "attention alone: faster than transformers' sliding chunks", "at least", 7.0),
     Bar(2, "attention.flex", "attention alone: faster than compiled FlexAttention", "over", 1.0),
     Bar(2, "attention.roofline", "attention alone, 4,096 tokens: times the roofline", "at most", 2.0),
     Bar(2, "attention.roofline_long", "attention alone, 65,536 tokens: times the roofline", "at most", 2.0),
+    Bar(2, "attention.cpp", "backend cpp alone, 4,096 tokens: times the roofline", "at most", 2.0),
     Bar(2, "attention.flat", "attention alone: cost per token, 2,048 to 65,536 tokens", "at most", 1.15),
     *(
         Bar(3, f"short.plain.{n}.roberta", f"{n:,} tokens, no global token: time of RoBERTa with SDPA", "at most", 1.15)

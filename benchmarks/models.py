@@ -17,6 +17,8 @@ from .sizes import Sizes, nystrom_flops, sizes, window_pairs
 
 LONGFORMER = "longspan Longformer"
 LONGFORMER_BF16 = "longspan Longformer, bfloat16"
+LONGFORMER_CPP = "longspan Longformer, cpp"
+LONGFORMER_CPP_BF16 = "longspan Longformer, cpp, bfloat16"
 NYSTROM = "longspan Nyströmformer"
 THEIR_LONGFORMER = "transformers Longformer"
 THEIR_NYSTROM = "transformers Nyströmformer"
@@ -125,6 +127,17 @@ def _longformer_bf16(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[
     return model.to(torch.bfloat16), attention
 
 
+def _longformer_cpp(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[Any, Callable[[int], float]]:
+    model, attention = _longformer(common, size, tokens)
+    model.set_attn_implementation("cpp")
+    return model, attention
+
+
+def _longformer_cpp_bf16(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[Any, Callable[[int], float]]:
+    model, attention = _longformer_cpp(common, size, tokens)
+    return model.to(torch.bfloat16), attention
+
+
 def _their_nystrom(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[Any, Callable[[int], float]]:
     config = transformers.NystromformerConfig(
         **common, num_landmarks=size.landmarks, conv_kernel_size=size.convolution, segment_means_seq_len=tokens
@@ -177,6 +190,8 @@ def _bigbird(common: dict[str, Any], size: Sizes, tokens: int) -> tuple[Any, Cal
 _BUILDERS: dict[str, Callable[[dict[str, Any], Sizes, int], tuple[Any, Callable[[int], float]]]] = {
     LONGFORMER: _longformer,
     LONGFORMER_BF16: _longformer_bf16,
+    LONGFORMER_CPP: _longformer_cpp,
+    LONGFORMER_CPP_BF16: _longformer_cpp_bf16,
     NYSTROM: _nystrom,
     THEIR_LONGFORMER: _their_longformer,
     THEIR_NYSTROM: _their_nystrom,

@@ -93,6 +93,13 @@ def _with_global_token(run: Run, size: Sizes) -> None:
     run.measure("attention.flex", ratios(flex, ours))
     if flex.skipped:
         run.skip("attention.flex", flex.skipped)
+    for contender in others:
+        if contender.name.endswith(" cpp"):
+            limit = roofline(run, size, size.tokens)
+            if contender.skipped:
+                run.skip("attention.cpp", contender.skipped)
+            else:
+                run.measure("attention.cpp", [s / limit for s in contender.seconds])
     run.measure("attention.roofline", [s / roofline(run, size, size.tokens) for s in ours.seconds])
 
 

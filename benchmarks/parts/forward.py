@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from functools import cache, partial
 
+import torch
 from torch import Tensor
+
+from longspan.ops.window import cpp
 
 from ..fresh import Work
 from ..machine import has_bfloat16
@@ -13,6 +16,8 @@ from ..models import (
     BIGBIRD,
     LONGFORMER,
     LONGFORMER_BF16,
+    LONGFORMER_CPP,
+    LONGFORMER_CPP_BF16,
     MODERNBERT,
     NYSTROM,
     ROBERTA,
@@ -32,6 +37,8 @@ CASE = "benchmarks.parts.forward:case"
 TWINS = {
     LONGFORMER: THEIR_LONGFORMER,
     LONGFORMER_BF16: THEIR_LONGFORMER,
+    LONGFORMER_CPP: THEIR_LONGFORMER,
+    LONGFORMER_CPP_BF16: THEIR_LONGFORMER,
     THEIR_LONGFORMER: LONGFORMER,
     NYSTROM: THEIR_NYSTROM,
     THEIR_NYSTROM: NYSTROM,
@@ -50,19 +57,31 @@ def fill(run: Run) -> None:
     share_weights(readers[THEIR_LONGFORMER], readers[LONGFORMER])
     share_weights(readers[THEIR_LONGFORMER], readers[ROBERTA])
     share_weights(readers[THEIR_NYSTROM], readers[NYSTROM])
-    if has_bfloat16():
-        readers[LONGFORMER_BF16] = build(LONGFORMER_BF16, size, size.tokens)
-        share_weights(readers[THEIR_LONGFORMER], readers[LONGFORMER_BF16])
+    others = {
+        LONGFORMER_BF16: None if has_bfloat16() else "the processor has no avx512_bf16",
+        LONGFORMER_CPP: cpp.missing(),
+        LONGFORMER_CPP_BF16: cpp.missing(torch.bfloat16),
+    }
+    for name, reason in others.items():
+        if reason is None:
+            readers[name] = build(name, size, size.tokens)
+            share_weights(readers[THEIR_LONGFORMER], readers[name])
 
     contenders = _contenders(readers, ids, size, run.quick)
     ours = contenders[LONGFORMER]
     run.compare(f"{size.layers} layers, {ids.shape[1]:,} tokens", list(contenders.values()), 5, ours)
     run.measure("forward.transformers", ratios(contenders[THEIR_LONGFORMER], ours))
     run.measure("forward.roberta", ratios(contenders[ROBERTA], ours))
-    if LONGFORMER_BF16 in contenders:
-        run.measure("forward.bfloat16", ratios(contenders[THEIR_LONGFORMER], contenders[LONGFORMER_BF16]))
-    else:
-        run.skip("forward.bfloat16", "the processor has no avx512_bf16")
+    keys = {
+        LONGFORMER_BF16: "forward.bfloat16",
+        LONGFORMER_CPP: "forward.cpp",
+        LONGFORMER_CPP_BF16: "forward.cpp_bfloat16",
+    }
+    for name, reason in others.items():
+        if reason is None:
+            run.measure(keys[name], ratios(contenders[THEIR_LONGFORMER], contenders[name]))
+        else:
+            run.skip(keys[name], reason)
     run.notes.append(
         "Longformer has one global token. ModernBERT has its own 22 layers. Models of one architecture have the same "
         "weights. In bfloat16 the output is compared with the float32 one, and 5 % of its largest value is "
@@ -90,8 +109,9 @@ def _contenders(readers: dict[str, Reader], ids: Tensor, size: Sizes, quick: boo
         else:
             contender.expected, contender.against = partial(reader.eager, ids), "its own eager attention"
         contenders[name] = contender
-    if LONGFORMER_BF16 in contenders:
-        contenders[LONGFORMER_BF16].tolerance = 5e-2
+    for name in (LONGFORMER_BF16, LONGFORMER_CPP_BF16):
+        if name in contenders:
+            contenders[name].tolerance = 5e-2
     return contenders
 
 
