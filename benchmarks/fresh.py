@@ -46,18 +46,24 @@ class Peak:
     def __enter__(self) -> Peak:
         self._start = None
         if Path("/proc/self/clear_refs").exists():
-            gc.collect()
-            ctypes.CDLL(None).malloc_trim(0)
+            trim()
             Path("/proc/self/clear_refs").write_text("5")  # the kernel's high-water mark starts anew
-            self._start = _status("VmRSS")
+            self._start = status("VmRSS")
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._start is not None:
-            self.bytes = max(0, _status("VmHWM") - self._start)
+            self.bytes = max(0, status("VmHWM") - self._start)
 
 
-def _status(field: str) -> int:
+def trim() -> None:
+    """Give back what malloc keeps free (Linux)."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def status(field: str) -> int:
+    """A field of the process's status in bytes (Linux)."""
     text = Path("/proc/self/status").read_text()
     return int(next(line.split()[1] for line in text.splitlines() if line.startswith(field + ":"))) * 1024
 

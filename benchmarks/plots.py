@@ -39,7 +39,7 @@ def plot_lengths(results: dict[str, dict[str, Any]], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
     rows = [
         row
@@ -61,9 +61,9 @@ def plot_lengths(results: dict[str, dict[str, Any]], path: Path) -> None:
             points = [(row["tokens"], row[key] * factor) for row in passed if row[key]]
             if not points:
                 continue
-            axes.plot(*zip(*points, strict=True), label=name, markersize=6, **style)
+            axes.plot(*zip(*points, strict=True), label=name, markersize=8, **style)
             if broke:
-                axes.plot(*points[-1], marker="x", color="black", markersize=13, markeredgewidth=2, zorder=5)
+                axes.plot(*points[-1], marker="x", color="black", markersize=11, markeredgewidth=1.8, zorder=5)
     for axes, title in ((time, "seconds for one pass"), (memory, "peak memory above the weights, GB")):
         axes.set(xscale="log", yscale="log", xlabel="tokens in one pass")
         axes.set_title(title, fontsize=13)
@@ -71,6 +71,7 @@ def plot_lengths(results: dict[str, dict[str, Any]], path: Path) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1024:g}k" if n < 1 << 20 else f"{n >> 20:g}M"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(labelsize=11)
         axes.grid(True, which="major", alpha=0.3)
     handles, labels = time.get_legend_handles_labels()
