@@ -16,7 +16,7 @@ from longspan.cli.main import app
 FLAGS = {
     "longspan": {"--version", "--help", "-h"},
     "longspan tag": {"FILE", "--model", "--json", "--html", "--min-score", "--encoding", "--help", "-h"},
-    "longspan demo": {"--html", "--help", "-h"},
+    "longspan demo": {"--html", "--copies", "--help", "-h"},
     "longspan info": {"--json", "--help", "-h"},
 }
 

@@ -90,3 +90,16 @@ def test_demo_prints_passages_times_and_credit_and_writes_the_page(checkpoint, t
     assert str(tmp_path / "demo.html") in shown
     page = (tmp_path / "demo.html").read_text(encoding="utf-8")
     assert "<mark" in page and "The Atticus Project" in page
+
+
+def test_demo_of_several_copies_prints_memory_and_skips_dense_attention(checkpoint, tmp_path, monkeypatch):
+    (tmp_path / "contract.txt").write_text(TEXT)
+    monkeypatch.setattr("longspan.predict.demo.CONTRACT", tmp_path / "contract.txt")
+    monkeypatch.setattr("longspan.cli.demo.load_tagger", lambda model: load_tagger(model or str(checkpoint)))
+    result = run("demo", "--copies", "5", "--html", tmp_path / "demo.html")
+    assert result.exit_code == 0, result.stderr
+    words = len(TEXT.split())
+    assert f"{5 * words:,} words" in result.stdout and "peak memory of the whole process: " in result.stdout
+    assert "dense attention" not in result.stdout
+    assert "5 copies of" in (tmp_path / "demo.html").read_text(encoding="utf-8")
+    assert run("demo", "--copies", "0").exit_code == 2

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from ..checks import check_inputs, check_mask, check_rows
-from ..layers import TransformerLayer, is_private
+from ..layers import TransformerLayer, has_hooks, is_private
 from ..loading import LongspanPreTrainedModel
 from ..packing import find_packing
 from ..segments import merge_padding
@@ -144,8 +144,8 @@ class NystromformerModel(NystromformerPreTrainedModel):
         segments = ids if segment_ids is not None or ids is None else ids >= 0
         hidden_states = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segments)
         visibility = Visibility(segments, ids)
-        # attention maps are of the rows as they came
-        packing = None if output_attentions else find_packing(ids)
+        # attention maps are of the rows as they came, and so is what a hook sees
+        packing = None if output_attentions or has_hooks(self.encoder) else find_packing(ids)
         if packing is not None:
             hidden_states = packing.pack(hidden_states)
             visibility = Visibility(packing.segment_ids, packing.segment_ids)
