@@ -61,7 +61,7 @@ def test_fault_01_any_length_at_every_level(caplog: pytest.LogCaptureFixture) ->
 
 def test_fault_02_short_input_is_one_dense_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elsewhere: 8 tokens cost what 512 do."""
-    monkeypatch.setattr(sdpa, "band_forward", None)  # calling it raises
+    monkeypatch.setattr(sdpa, "window_kernel", None)  # calling it raises
     monkeypatch.setattr(sdpa, "band_backward", None)
     model = build(BASE, attention_window=32)
     for length in (1, 16, 33):
