@@ -93,10 +93,7 @@ class Band:
         """Windows (n, ..., KW) of an (S, ...) tensor, overlapping views."""
         start = run.first * self.block - self.left + self.offset
         stop = run.last * self.block + self.right + self.offset
-        piece = x[max(start, 0) : min(stop, len(x))]
-        if start < 0 or stop > len(x):
-            piece = F.pad(piece, (0, 0) * (x.dim() - 1) + (max(-start, 0), max(stop - len(x), 0)), value=padding)
-        return piece.unfold(0, self.keys_per_block, self.block)
+        return padded_slice(x, start, stop, padding).unfold(0, self.keys_per_block, self.block)
 
     def shape_mask(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The band inside a block, (1, 1, BQ, KW), additive."""
@@ -118,6 +115,14 @@ class Band:
         step = max(_CHUNK // self.block, 1)
         for first in range(run.first, run.last, step):
             yield Run(first, min(first + step, run.last), run.uniform)
+
+
+def padded_slice(x: Tensor, start: int, stop: int, padding: int) -> Tensor:
+    """``x[start:stop]`` of the first axis, with ``padding`` beyond the ends of ``x``; a view where none is needed."""
+    piece = x[max(start, 0) : min(stop, len(x))]
+    if start < 0 or stop > len(x):
+        piece = F.pad(piece, (0, 0) * (x.dim() - 1) + (max(-start, 0), max(stop - len(x), 0)), value=padding)
+    return piece
 
 
 def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:

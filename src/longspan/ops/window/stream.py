@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .band import Band, window_kernel
+from .band import Band, padded_slice, window_kernel
 from .columns import merge_columns
 from .layout import Document, GlobalProjections, read_tokens
 from .projected_rows import project_rows
@@ -103,7 +102,7 @@ class WindowStream:
         """
         keys, values = self._take_in(key, value)
         start, tokens = rows.start, self._tokens
-        key_ids = _span(tokens.key_ids, start - self._left, start - self._left + len(keys))
+        key_ids = padded_slice(tokens.key_ids, start - self._left, start - self._left + len(keys), -3)
         band = Band(self._left, self._right, tokens.query_ids[rows], key_ids, offset=self._left)
         context, lse = self._kernel(query, keys, values, band, self._scale)
         if self._globals is not None and self.global_positions is not None:
@@ -157,9 +156,3 @@ def _split(rows: slice | Tensor, size: int) -> Iterator[slice | Tensor]:
     else:
         for start in range(rows.start, rows.stop, size):
             yield slice(start, min(start + size, rows.stop))
-
-
-def _span(ids: Tensor, start: int, stop: int) -> Tensor:
-    """``ids[start:stop]``, -3 outside of the row."""
-    inside = ids[max(start, 0) : min(stop, len(ids))]
-    return F.pad(inside, (max(-start, 0), max(stop - len(ids), 0)), value=-3)
