@@ -11,31 +11,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# tokens convolved at a time: result and window stay in cache, and no second context is held
-_CHUNK = 1024
+# tokens computed at a time: what belongs to them stays in cache, and above 32 MiB malloc would fetch fresh pages anew
+_PIECE = 1024
 # tokens of a block of the weight's gradient
 _BLOCK = 64
 
 
-def add_convolution(context: Tensor, value: Tensor, weight: Tensor, mask: Tensor | None) -> None:
-    """Add ``sum_t w_t v_{i + t - k // 2}`` of each head and channel in place, reading 0 outside the row and at padding.
+def pieces(length: int) -> list[tuple[int, int]]:
+    """First and past-the-last token of the pieces that a row of ``length`` tokens is computed in."""
+    return [(start, min(start + _PIECE, length)) for start in range(0, length, _PIECE)]
+
+
+class Convolution:
+    """``sum_t w_t v_{i + t - k // 2}`` of each head and channel, reading 0 outside the row and at padding.
 
     Args:
-        context: (B, N, H, D), contiguous; what to add to.
         value: (B, N, H, D), one document a row.
         weight: (H, k), k odd.
         mask: (B, N) bool, True where valid, or None.
     """
-    length, half = value.shape[1], weight.shape[1] // 2
-    target, value = context.flatten(2), value.flatten(2)
-    kernel = channel_kernel(weight, value.shape[2])
-    for start in range(0, length, _CHUNK):
-        stop = min(start + _CHUNK, length)
-        first, last = max(start - half, 0), min(stop + half, length)
-        window = value[:, first:last]
-        if mask is not None:
-            window = window.masked_fill(~mask[:, first:last, None], 0)
-        target[:, start:stop] += convolve_window(window, kernel, half)[:, start - first : stop - first]
+
+    def __init__(self, value: Tensor, weight: Tensor, mask: Tensor | None) -> None:
+        self._value, self._mask, self._half = value.flatten(2), mask, weight.shape[1] // 2
+        self._kernel = channel_kernel(weight, self._value.shape[2])
+        self._heads = value.shape[2:]
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """The result of tokens ``start`` to ``stop``, (B, stop - start, H, D)."""
+        first, last = max(start - self._half, 0), min(stop + self._half, self._value.shape[1])
+        window = self._value[:, first:last]
+        if self._mask is not None:
+            window = window.masked_fill(~self._mask[:, first:last, None], 0)
+        result = convolve_window(window, self._kernel, self._half)
+        return result[:, start - first : stop - first].unflatten(2, self._heads)
 
 
 def channel_kernel(weight: Tensor, channels: int) -> Tensor:
@@ -55,8 +63,10 @@ def convolve_window(window: Tensor, kernel: Tensor, padding: int) -> Tensor:
 
 def convolve_backward(grad: Tensor, value: Tensor, weight: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Gradients of ``value`` (unspecified where masked) and ``weight``, given that of the result (0 where masked)."""
-    grad_value = torch.zeros(grad.shape, dtype=grad.dtype, device=grad.device)
-    add_convolution(grad_value, grad, weight.flip(1), None)
+    transposed = Convolution(grad, weight.flip(1), None)
+    grad_value = torch.empty(grad.shape, dtype=grad.dtype, device=grad.device)
+    for start, stop in pieces(grad.shape[1]):
+        grad_value[:, start:stop] = transposed.rows(start, stop)
     if mask is not None:
         value = value.masked_fill(~mask[:, :, None, None], 0)
     return grad_value, _weight_gradient(grad, value, weight.shape[1]).to(weight.dtype)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from longspan.ops.fused import attend, attend_backward
-from longspan.ops.nystrom.convolution import add_convolution, convolve_backward
+from longspan.ops.nystrom.convolution import Convolution, convolve_backward, pieces
 from longspan.ops.nystrom.documents import Group, group_documents
 from longspan.ops.nystrom.landmarks import run_index, run_means, run_means_backward, run_sizes
 from longspan.ops.nystrom.pinv import iterative_inverse, iterative_inverse_backward
@@ -35,14 +35,19 @@ def forward(
         for group in _groups(query, segment_ids, num_landmarks, query_landmarks, key_landmarks):
             q, k, v = (group.gather(x) for x in (query, key, value))
             if group.short:
-                part = attend(_heads(q), _heads(k), _heads(v), _bias(group.mask, k), scale)[0]
+                keys, values, bias = _heads(k), _heads(v), _bias(group.mask, k)
             else:
                 inner = _Inner(group, q, k, v, query_landmarks, key_landmarks, num_landmarks, scale)
-                summary = summarise(inner.kernel_2, inner.context, inverse_iterations, exact_inverse_scale)
-                part = attend(_heads(q), _heads(inner.key_landmarks), summary, None, scale)[0]
-            part = part.transpose(1, 2).contiguous()
-            if conv_weight is not None:
-                add_convolution(part, v, conv_weight, group.mask)
+                values = summarise(inner.kernel_2, inner.context, inverse_iterations, exact_inverse_scale)
+                keys, bias = _heads(inner.key_landmarks), None
+            convolution = None if conv_weight is None else Convolution(v, conv_weight, group.mask)
+            part = torch.empty(q.shape, dtype=q.dtype, device=q.device)
+            for start, stop in pieces(q.shape[1]):
+                piece = attend(_heads(q[:, start:stop]), keys, values, bias, scale)[0].transpose(1, 2)
+                if convolution is None:
+                    part[:, start:stop] = piece
+                else:
+                    torch.add(piece, convolution.rows(start, stop), out=part[:, start:stop])
             if group.rows is None:
                 return part if group.mask is None else part.masked_fill_(~group.mask[:, :, None, None], 0)
             if context is None:

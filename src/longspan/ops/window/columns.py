@@ -11,7 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..fused import attend, attend_backward
-from .layout import Document, as_heads
+from .layout import Document, as_heads, split_rows
+
+# tokens merged at a time: what belongs to them stays in cache
+_PIECE = 1024
 
 
 def merge_columns(
@@ -25,14 +28,14 @@ def merge_columns(
 ) -> None:
     """Merge the global columns into ``context`` (T, H, D) and ``lse`` (T, H), which hold the window part."""
     for document in documents:
-        rows, columns = document.rows, document.global_rows
-        out, out_lse = attend(as_heads(query[rows]), as_heads(key[columns]), as_heads(value[columns]), None, scale)
-        out, out_lse = out[0].transpose(0, 1), out_lse[0].transpose(0, 1)
-        here, here_lse = context[rows], lse[rows]
-        merge_part(here, here_lse, out, out_lse)
-        if not isinstance(rows, slice):
-            context[rows] = here
-            lse[rows] = here_lse
+        columns = as_heads(key[document.global_rows]), as_heads(value[document.global_rows])
+        for rows in split_rows(document.rows, _PIECE):
+            out, out_lse = attend(as_heads(query[rows]), *columns, None, scale)
+            here, here_lse = context[rows], lse[rows]
+            merge_part(here, here_lse, out[0].transpose(0, 1), out_lse[0].transpose(0, 1))
+            if not isinstance(rows, slice):
+                context[rows] = here
+                lse[rows] = here_lse
 
 
 def merge_part(context: Tensor, lse: Tensor, part: Tensor, part_lse: Tensor) -> None:

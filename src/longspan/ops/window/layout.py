@@ -6,6 +6,7 @@ to, so padding, packed documents and row ends are one and the same condition: eq
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,13 +123,10 @@ def read_tokens(
     batch: int, length: int, segment_ids: Tensor | None, global_mask: Tensor | None, device: torch.device
 ) -> Tokens:
     """Roles of all tokens from ``segment_ids`` (B, N) and ``global_mask`` (B, N), either of them optional."""
-    rows = torch.arange(batch, device=device).unsqueeze(1)
     if segment_ids is None:
-        ids = rows.expand(batch, length).reshape(-1)
+        ids = torch.arange(batch, device=device).repeat_interleave(length)
     else:
-        # numbered anew, so that no id of the caller, however large, overflows below
-        number = torch.unique(segment_ids, return_inverse=True)[1]
-        ids = torch.where(segment_ids < 0, -1, number + rows * number.numel()).reshape(-1)
+        ids = number_segments(segment_ids).reshape(-1)
     valid = ids >= 0
     is_global = None
     if global_mask is not None:
@@ -136,6 +134,22 @@ def read_tokens(
         if not is_global.any():
             is_global = None
     return Tokens(ids, is_global, valid if is_global is None else valid & ~is_global)
+
+
+def number_segments(segment_ids: Tensor) -> Tensor:
+    """Another id for each document of each row, (B, N) int64, -1 at padding; small, whatever the caller's ids are."""
+    ids = torch.unique(segment_ids, return_inverse=True)[1]
+    rows = torch.arange(len(ids), device=ids.device).unsqueeze(1) * ids.numel()
+    return torch.where(segment_ids < 0, -1, ids + rows)
+
+
+def split_rows(rows: slice | Tensor, size: int) -> Iterator[slice | Tensor]:
+    """The rows of a document, at most ``size`` at a time."""
+    if isinstance(rows, Tensor):
+        yield from rows.split(size)
+    else:
+        for start in range(rows.start, rows.stop, size):
+            yield slice(start, min(start + size, rows.stop))
 
 
 def dilated_order(batch: int, length: int, dilation: int, device: torch.device) -> tuple[Tensor, Tensor]:

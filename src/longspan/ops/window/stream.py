@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .band import Band, padded_slice, window_kernel
 from .columns import merge_columns
-from .layout import Document, GlobalProjections, read_tokens
+from .layout import Document, GlobalProjections, read_tokens, split_rows
 from .projected_rows import project_rows
 
 # tokens of a piece of the global rows' pass, each of which projects the global queries anew
@@ -75,7 +75,7 @@ class WindowStream:
         context = torch.empty_like(key)
         for document in self._tokens.documents:
             out = lse = None
-            for rows in _split(document.rows, _ROW_PIECE):
+            for rows in split_rows(document.rows, _ROW_PIECE):
                 part, part_lse = project_rows(Document(rows, document.global_rows), flat, heads, self._scale, None)
                 if out is None or lse is None:
                     out, lse = part, part_lse
@@ -148,11 +148,3 @@ class WindowStream:
         """Which of the G global tokens are the document's."""
         assert self.global_positions is not None
         return torch.searchsorted(self.global_positions, document.global_rows)
-
-
-def _split(rows: slice | Tensor, size: int) -> Iterator[slice | Tensor]:
-    if isinstance(rows, Tensor):
-        yield from rows.split(size)
-    else:
-        for start in range(rows.start, rows.stop, size):
-            yield slice(start, min(start + size, rows.stop))
