@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from transformers.utils import ModelOutput
 
+from ..ops.window.layout import number_segments
+
 # a share of padding below which packing would not pay for documents that are no longer rows of their own
 _LEAST_SHARE = 1 / 8
 
@@ -68,7 +70,7 @@ def find_packing(segment_ids: Tensor | None) -> Packing | None:
         return None
     rank = keep.flatten().cumsum(0).view_as(keep) - 1
     places = torch.where(keep, rank, rank.gather(1, stand_in.clamp(max=column[-1])))
-    return Packing(kept, places, _number(segment_ids).flatten()[kept].unsqueeze(0))
+    return Packing(kept, places, number_segments(segment_ids).flatten()[kept].unsqueeze(0))
 
 
 def _may_read(x: Tensor) -> bool:
@@ -80,10 +82,3 @@ def _may_read(x: Tensor) -> bool:
         and not torch.jit.is_tracing()
         and not torch._C._are_functorch_transforms_active()
     )
-
-
-def _number(segment_ids: Tensor) -> Tensor:
-    """Other ids in each row, whatever their size."""
-    ids = torch.unique(segment_ids, return_inverse=True)[1]
-    rows = torch.arange(len(ids), device=ids.device).unsqueeze(1) * ids.numel()
-    return torch.where(segment_ids < 0, -1, ids + rows)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from .layout import GlobalProjections, GlobalStates, Tokens, as_row, read_tokens
-from .opaque import as_projections, wide, without_autocast
-from .rows import attend_rows, attend_rows_backward
+from .opaque import as_projections, rows_backward, without_autocast
+from .rows import attend_rows
 
 
 def fill_rows(
@@ -101,16 +101,9 @@ def _fill_backward_op(
     tokens = read_tokens(batch, length, segment_ids, global_mask, query.device)
     g, q, k, v, o = (as_row(x) for x in (grad, query, key, value, context))
     grads = tuple(torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v))
-    # weights and biases collect from every document: in half precision the sum would lose too much
-    sums = [x.dtype if x.dim() > 2 else wide(x) for x in projected]
-    grad_projected = [torch.zeros(x.shape, dtype=s, device=x.device) for x, s in zip(projected, sums, strict=True)]
-    attend_rows_backward(
-        g, (q, k, v), o, lse.flatten(0, 1), tokens, as_projections(projected), scale, None, grads,
-        as_projections(grad_projected),
-    )  # fmt: skip
+    grad_projected = rows_backward(g, (q, k, v), o, lse.flatten(0, 1), tokens, projected, scale, None, grads)
     grad_context = g.masked_fill(~tokens.local[:, None, None], 0)
-    narrow = [x.to(p.dtype) for x, p in zip(grad_projected, projected, strict=True)]
-    return [x.reshape(query.shape) for x in (grad_context, *grads)] + narrow
+    return [x.reshape(query.shape) for x in (grad_context, *grads)] + grad_projected
 
 
 @_fill_backward_op.register_fake

@@ -21,8 +21,8 @@ from .dense import Dense, dense_backward, dense_forward
 from .dropout import Keep
 from .dropped_band import Columns, dropped_backward, dropped_forward
 from .layout import GlobalProjections, GlobalStates, Tokens, as_row, dilated_order, read_tokens
-from .opaque import as_projections, wide, without_autocast
-from .rows import attend_rows, attend_rows_backward
+from .opaque import as_projections, rows_backward, wide, without_autocast
+from .rows import attend_rows
 
 
 def window_attention(
@@ -182,14 +182,8 @@ def _backward_op(
                     _add(target, part, group, columns.positions)
         if keep is None and tokens.is_global is not None:
             columns_backward(g, q, k, v, o, local_lse, tokens.documents, scale, grads)
-    # weights (two axes) and biases collect from every document: in half precision the sum would lose too much
-    sums = [x.dtype if x.dim() > 2 else wide(x) for x in projected]
-    grad_projected = [torch.zeros(x.shape, dtype=s, device=x.device) for x, s in zip(projected, sums, strict=True)]
-    attend_rows_backward(
-        g, (q, k, v), o, flat_lse, tokens, as_projections(projected), scale, keep, grads, as_projections(grad_projected)
-    )
-    narrow = [grad.to(x.dtype) for grad, x in zip(grad_projected, projected, strict=True)]
-    return [x.reshape(query.shape) for x in grads] + narrow
+    grad_projected = rows_backward(g, (q, k, v), o, flat_lse, tokens, projected, scale, keep, grads)
+    return [x.reshape(query.shape) for x in grads] + grad_projected
 
 
 @_backward_op.register_fake

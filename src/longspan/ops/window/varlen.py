@@ -17,8 +17,8 @@ from torch import Tensor
 
 from .columns import merge_part
 from .layout import GlobalProjections, GlobalStates, as_row, read_tokens
-from .opaque import as_projections, wide, without_autocast
-from .rows import attend_rows, attend_rows_backward
+from .opaque import as_projections, rows_backward, wide, without_autocast
+from .rows import attend_rows
 from .sequences import Sequences, read_runs, read_sequences
 from .varlen_kernels import check_kernels, varlen_backward, varlen_forward
 
@@ -144,15 +144,8 @@ def _backward_op(
     else:
         grads = [torch.zeros_like(x) for x in (q, k, v)]
     unpacked = tuple(sequences.unpack(x, batch * length) for x in grads)
-    # weights and biases collect from every document: in half precision the sum would lose too much
-    sums = [x.dtype if x.dim() > 2 else wide(x) for x in projected]
-    grad_projected = [torch.zeros(x.shape, dtype=s, device=x.device) for x, s in zip(projected, sums, strict=True)]
-    attend_rows_backward(
-        flat_grad, states, flat_context, flat_lse, tokens, as_projections(projected), scale, None, unpacked,
-        as_projections(grad_projected),
-    )  # fmt: skip
-    narrow = [x.to(p.dtype) for x, p in zip(grad_projected, projected, strict=True)]
-    return [x.view(query.shape) for x in unpacked] + narrow
+    grad_projected = rows_backward(flat_grad, states, flat_context, flat_lse, tokens, projected, scale, None, unpacked)
+    return [x.view(query.shape) for x in unpacked] + grad_projected
 
 
 def _add_columns(
