@@ -72,6 +72,8 @@ BARS = (
     Bar(2, "attention.roofline", "attention alone, 4,096 tokens: times the roofline", "at most", 2.0),
     Bar(2, "attention.roofline_long", "attention alone, 65,536 tokens: times the roofline", "at most", 2.0),
     Bar(2, "attention.cpp", "backend cpp alone, 4,096 tokens: times the roofline", "at most", 2.0),
+    Bar(2, "attention.cpp_long", "backend cpp alone, 65,536 tokens: times the roofline", "at most", 2.0),
+    Bar(2, "attention.cpp_chunks", "backend cpp alone: faster than transformers' sliding chunks", "at least", 7.0),
     Bar(2, "attention.flat", "attention alone: cost per token, 2,048 to 65,536 tokens", "at most", 1.15),
     *(
         Bar(3, f"short.plain.{n}.roberta", f"{n:,} tokens, no global token: time of RoBERTa with SDPA", "at most", 1.15)

@@ -29,6 +29,7 @@ TITLE = "Sliding-window attention alone (projected q, k, v in, context out)"
 CASE = "benchmarks.window_operations:window_case"
 LENGTHS = (2048, 4096, 8192, 16_384, 32_768, 65_536)
 NARROW = 64
+CPP = f"{OURS}, backend cpp"
 
 
 def fill(run: Run) -> None:
@@ -82,7 +83,7 @@ def _with_global_token(run: Run, size: Sizes) -> None:
     x = inputs(size, size.tokens)
     chunks, dense, flex, ours = (_contender(name, x) for name in (CHUNKS, DENSE, FLEX, OURS))
     others = [
-        _contender(name, x, partial(longspan_window, x, name), f"longspan, backend {name}") for name in OTHER_BACKENDS
+        _contender(name, x, partial(longspan_window, x, name), f"{OURS}, backend {name}") for name in OTHER_BACKENDS
     ]
     for contender in (flex, *others):
         contender.optional = True
@@ -91,17 +92,11 @@ def _with_global_token(run: Run, size: Sizes) -> None:
     title = f"N {size.tokens:,}, window {size.window}, one global token"
     run.compare(title, [chunks, dense, flex, *others, ours], 9, ours)
     run.measure("attention.chunks", ratios(chunks, ours))
-    run.measure("attention.flex", ratios(flex, ours))
-    if flex.skipped:
-        run.skip("attention.flex", flex.skipped)
-    for contender in others:
-        if contender.name.endswith(" cpp"):
-            limit = roofline(run, size, size.tokens)
-            if contender.skipped:
-                run.skip("attention.cpp", contender.skipped)
-            else:
-                run.measure("attention.cpp", [s / limit for s in contender.seconds])
-    run.measure("attention.roofline", [s / roofline(run, size, size.tokens) for s in ours.seconds])
+    _measure(run, "attention.flex", flex, lambda: ratios(flex, ours))
+    cpp = next(contender for contender in others if contender.name == CPP)
+    _measure(run, "attention.cpp", cpp, lambda: _rooflines(run, size, size.tokens, cpp))
+    _measure(run, "attention.cpp_chunks", cpp, lambda: ratios(chunks, cpp))
+    run.measure("attention.roofline", _rooflines(run, size, size.tokens, ours))
 
 
 def _without_global_token(run: Run, size: Sizes) -> None:
@@ -124,9 +119,26 @@ def _windows(run: Run, size: Sizes) -> None:
 def _lengths(run: Run, size: Sizes) -> None:
     lengths = LENGTHS if size == BASE else (128, 256)
     contenders = [_contender(OURS, inputs(size, tokens), label=f"{tokens:,} tokens") for tokens in lengths]
-    run.compare(f"longspan, window {size.window}, one global token, by length", contenders, 9, contenders[0])
+    longest = inputs(size, lengths[-1])
+    cpp = _contender(CPP, longest, partial(longspan_window, longest, "cpp"), f"{lengths[-1]:,} tokens, backend cpp")
+    cpp.optional = True
+    title = f"longspan, window {size.window}, one global token, by length"
+    run.compare(title, [*contenders, cpp], 9, contenders[0])
     run.measure("attention.flat", growth(contenders, lengths))
-    run.measure("attention.roofline_long", [s / roofline(run, size, lengths[-1]) for s in contenders[-1].seconds])
+    run.measure("attention.roofline_long", _rooflines(run, size, lengths[-1], contenders[-1]))
+    _measure(run, "attention.cpp_long", cpp, lambda: _rooflines(run, size, lengths[-1], cpp))
+
+
+def _measure(run: Run, key: str, contender: Contender, numbers: Callable[[], list[float]]) -> None:
+    """A measure of a contender that may have been skipped."""
+    if contender.skipped:
+        run.skip(key, contender.skipped)
+    else:
+        run.measure(key, numbers())
+
+
+def _rooflines(run: Run, size: Sizes, tokens: int, contender: Contender) -> list[float]:
+    return [seconds / roofline(run, size, tokens) for seconds in contender.seconds]
 
 
 def _some(tokens: int, window: int) -> list[int]:
