@@ -115,6 +115,14 @@ class Task(ABC, Generic[ExampleT]):
     outputs: tuple[str, ...] = ("logits",)
     """Fields of the model's output that :meth:`decode` reads."""
 
+    def pick(self, outputs: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What :meth:`decode` is given, a row for each of the batch; on the model's device, padding included.
+
+        A task overrides it where the fields themselves are too large to keep, as the logits over a vocabulary are.
+        ``batch`` is what :meth:`collate` made, ``labels`` and :attr:`targets` included.
+        """
+        return {name: getattr(outputs, name) for name in self.outputs}
+
     @abstractmethod
     def decode(
         self, example: ExampleT, features: Sequence[Features], outputs: Sequence[Mapping[str, np.ndarray]]

@@ -1,0 +1,155 @@
+"""A model run over the features of many examples: batches of similar length, raw outputs in the order they came.
+
+Features are taken a buffer at a time, sorted by length within it, and cut into batches of about equal numbers of
+tokens, so that neither padding nor memory grows with the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from longspan.tasks.task import Encoding, Features, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+BATCH_TOKENS = 16384
+"""Tokens of one batch, padding included; a longer window is a batch of its own."""
+
+_BUFFER = 64
+"""Batches whose features are sorted together."""
+
+# Heads that say something of each token; the others say it of each row.
+_TOKEN_HEADS = frozenset({"ForTokenClassification", "ForQuestionAnswering", "ForMaskedLM"})
+
+RawOutputs = dict[str, "np.ndarray"]
+"""Raw outputs of one window: what :meth:`Task.pick` names, float32, without padding."""
+
+
+def run(
+    task: Task[Any],
+    model: Any,
+    examples: Iterable[Sequence[Features]],
+    encoding: Encoding,
+    batch_tokens: int = BATCH_TOKENS,
+    on_batch: Callable[[int], None] | None = None,
+) -> Iterator[list[RawOutputs]]:
+    """Raw outputs of each example's windows, in input order.
+
+    Args:
+        task: collates features and picks what is kept of the model's output.
+        model: the model with the task's head, on its device; its mode (training or not) is restored.
+        examples: the features of one example after another, as :meth:`Task.encode` gives them.
+        encoding: how the features were made.
+        batch_tokens: tokens of one batch, padding included.
+        on_batch: called with the number of windows after each batch.
+
+    Yields:
+        For each example a list with the outputs of each of its windows: arrays over the window's own tokens where the
+        head speaks of tokens, over the row's choices or labels elsewhere.
+
+    Raises:
+        ValueError: ``batch_tokens`` is below 1.
+    """
+    if batch_tokens < 1:
+        raise ValueError(f"batch_tokens must be at least 1, got {batch_tokens}")
+    buffer: list[Sequence[Features]] = []
+    tokens = 0
+    for features in examples:
+        buffer.append(features)
+        tokens += sum(map(count_tokens, features))
+        if tokens >= _BUFFER * batch_tokens:
+            yield from _run_buffer(task, model, buffer, encoding, batch_tokens, on_batch)
+            buffer, tokens = [], 0
+    yield from _run_buffer(task, model, buffer, encoding, batch_tokens, on_batch)
+
+
+def count_tokens(features: Features) -> int:
+    """Tokens of one window, those of all choices where it has several."""
+    ids = features["input_ids"]
+    return sum(map(len, ids)) if _has_choices(features) else len(ids)
+
+
+def batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """Indices sorted by length, the longest first, cut so that the longest times the number stays in the budget."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    found: list[list[int]] = []
+    for i in order:
+        if found and lengths[found[-1][0]] * (len(found[-1]) + 1) <= batch_tokens:
+            found[-1].append(i)
+        else:
+            found.append([i])
+    return found
+
+
+def _run_buffer(
+    task: Task[Any],
+    model: Any,
+    buffer: Sequence[Sequence[Features]],
+    encoding: Encoding,
+    batch_tokens: int,
+    on_batch: Callable[[int], None] | None,
+) -> Iterator[list[RawOutputs]]:
+    flat = [window for features in buffer for window in features]
+    outputs: list[RawOutputs] = [{} for _ in flat]
+    with _inference(model) as device:
+        for indices in batches([count_tokens(window) for window in flat], batch_tokens):
+            windows = [flat[i] for i in indices]
+            batch = {name: value.to(device) for name, value in task.collate(windows, encoding).items()}
+            inputs = {name: value for name, value in batch.items() if name not in ("labels", *task.targets)}
+            picked = task.pick(model(**inputs), batch)
+            for row, i in enumerate(indices):
+                outputs[i] = _take_row(task, picked, batch, row, flat[i])
+            if on_batch is not None:
+                on_batch(len(indices))
+    place = 0
+    for features in buffer:
+        yield outputs[place : place + len(features)]
+        place += len(features)
+
+
+def _take_row(
+    task: Task[Any],
+    picked: Mapping[str, torch.Tensor],
+    batch: Mapping[str, torch.Tensor],
+    row: int,
+    window: Features,
+) -> RawOutputs:
+    """One window's part of a batch's outputs, without the batch's padding."""
+    part = slice(None)
+    if _has_choices(window):
+        part = slice(len(window["input_ids"]))
+    elif task.head in _TOKEN_HEADS:
+        n, width = len(window["input_ids"]), batch["input_ids"].shape[1]
+        mask = batch.get("attention_mask")
+        left = n < width and mask is not None and not bool(mask[row, 0])
+        part = slice(width - n, width) if left else slice(n)
+    result = {}
+    for name, value in picked.items():
+        kept = value[row]
+        # a figure for the whole row has no dimension to cut
+        kept = kept[part] if kept.dim() else kept
+        result[name] = (kept.float() if kept.is_floating_point() else kept).cpu().numpy()
+    return result
+
+
+def _has_choices(window: Features) -> bool:
+    ids = window["input_ids"]
+    return len(ids) > 0 and hasattr(ids[0], "__len__")
+
+
+@contextmanager
+def _inference(model: Any) -> Iterator[torch.device]:
+    """The model in evaluation mode, without gradients; gives its device."""
+    import torch
+
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield next(model.parameters()).device
+    finally:
+        model.train(training)
