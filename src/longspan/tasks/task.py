@@ -95,7 +95,11 @@ class Task(ABC, Generic[ExampleT]):
 
     @abstractmethod
     def collate(self, features: Sequence[Features], encoding: Encoding) -> dict[str, Tensor]:
-        """A padded batch: what the model's ``forward`` takes, ``labels`` where the features have them."""
+        """A padded batch: what the model's ``forward`` takes, ``labels`` where the features have them.
+
+        In training each of the features also carries ``epoch`` and ``row``, its number in the training set, both counted
+        from 0: what is random may depend on these and the task's seed only, so that a resumed run draws the same.
+        """
 
     def loss(self, outputs: Any, batch: Mapping[str, Tensor], num_items_in_batch: Any = None) -> Tensor | None:
         """The loss where it is not the model's own, a sum over ``num_items_in_batch`` where that is given; or None.
