@@ -93,6 +93,13 @@ class Task(ABC, Generic[ExampleT]):
         cover every token.
         """
 
+    def join(self, features: Iterable[Features], encoding: Encoding) -> Iterable[Features]:
+        """The rows of the training set, from the features of all its examples in turn; a stream, and for training only.
+
+        A task overrides it where a row holds more than one example, as blocks of text do.
+        """
+        return features
+
     @abstractmethod
     def collate(self, features: Sequence[Features], encoding: Encoding) -> dict[str, Tensor]:
         """A padded batch: what the model's ``forward`` takes, ``labels`` where the features have them.
