@@ -6,11 +6,13 @@ tokens, so that neither padding nor memory grows with the data.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from longspan.tasks.task import Encoding, Features, Task
+from longspan.tasks.examples import BadRow, Example
+from longspan.tasks.task import Encoding, Features, Prediction, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,23 +21,42 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 16384
 """Tokens of one batch, padding included; a longer window is a batch of its own."""
 
-_BUFFER = 64
+_BUFFER = 16
 """Batches whose features are sorted together."""
 
 # Heads that say something of each token; the others say it of each row.
 _TOKEN_HEADS = frozenset({"ForTokenClassification", "ForQuestionAnswering", "ForMaskedLM"})
 
 RawOutputs = dict[str, "np.ndarray"]
-"""Raw outputs of one window: what :meth:`Task.pick` names, float32, without padding."""
+"""Raw outputs of one window: what ``pick`` names, float32, without padding."""
+
+OnBatch = Callable[[int], None]
+"""Called with the number of windows after each batch."""
+
+ExampleT = TypeVar("ExampleT", bound=Example)
+
+
+class Reader(Protocol):
+    """What :func:`run` asks of a task; see :class:`longspan.tasks.task.Task`."""
+
+    @property
+    def head(self) -> str: ...
+
+    @property
+    def targets(self) -> tuple[str, ...]: ...
+
+    def collate(self, features: Sequence[Features], encoding: Encoding) -> dict[str, torch.Tensor]: ...
+
+    def pick(self, outputs: Any, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...
 
 
 def run(
-    task: Task[Any],
+    task: Reader,
     model: Any,
     examples: Iterable[Sequence[Features]],
     encoding: Encoding,
     batch_tokens: int = BATCH_TOKENS,
-    on_batch: Callable[[int], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> Iterator[list[RawOutputs]]:
     """Raw outputs of each example's windows, in input order.
 
@@ -67,6 +88,43 @@ def run(
     yield from _run_buffer(task, model, buffer, encoding, batch_tokens, on_batch)
 
 
+def predict_examples(
+    task: Task[ExampleT],
+    model: Any,
+    examples: Iterable[ExampleT],
+    encoding: Encoding,
+    batch_tokens: int = BATCH_TOKENS,
+    on_batch: OnBatch | None = None,
+    on_bad: Callable[[BadRow], None] | None = None,
+) -> Iterator[tuple[ExampleT, Prediction]]:
+    """Each example with what is said of it, in input order.
+
+    Args:
+        task, model, encoding, batch_tokens, on_batch: as in :func:`run`.
+        examples: one after another; they are held a buffer at a time.
+        on_bad: called with an example that cannot be encoded, which is left out; None to raise.
+
+    Raises:
+        DataError: an example cannot be encoded, and ``on_bad`` is None.
+    """
+    waiting: deque[tuple[ExampleT, Sequence[Features]]] = deque()
+
+    def encoded() -> Iterator[Sequence[Features]]:
+        for example in examples:
+            features = task.encode(example, encoding, training=False)
+            if isinstance(features, BadRow):
+                if on_bad is None:
+                    raise features.error()
+                on_bad(features)
+                continue
+            waiting.append((example, features))
+            yield features
+
+    for outputs in run(task, model, encoded(), encoding, batch_tokens, on_batch):
+        example, features = waiting.popleft()
+        yield example, task.decode(example, features, outputs)
+
+
 def count_tokens(features: Features) -> int:
     """Tokens of one window, those of all choices where it has several."""
     ids = features["input_ids"]
@@ -86,12 +144,12 @@ def batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
 
 
 def _run_buffer(
-    task: Task[Any],
+    task: Reader,
     model: Any,
     buffer: Sequence[Sequence[Features]],
     encoding: Encoding,
     batch_tokens: int,
-    on_batch: Callable[[int], None] | None,
+    on_batch: OnBatch | None,
 ) -> Iterator[list[RawOutputs]]:
     flat = [window for features in buffer for window in features]
     outputs: list[RawOutputs] = [{} for _ in flat]
@@ -112,11 +170,7 @@ def _run_buffer(
 
 
 def _take_row(
-    task: Task[Any],
-    picked: Mapping[str, torch.Tensor],
-    batch: Mapping[str, torch.Tensor],
-    row: int,
-    window: Features,
+    task: Reader, picked: Mapping[str, torch.Tensor], batch: Mapping[str, torch.Tensor], row: int, window: Features
 ) -> RawOutputs:
     """One window's part of a batch's outputs, without the batch's padding."""
     part = slice(None)
