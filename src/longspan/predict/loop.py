@@ -95,17 +95,15 @@ def predict_examples(
     encoding: Encoding,
     batch_tokens: int = BATCH_TOKENS,
     on_batch: OnBatch | None = None,
-    on_bad: Callable[[BadRow], None] | None = None,
 ) -> Iterator[tuple[ExampleT, Prediction]]:
     """Each example with what is said of it, in input order.
 
     Args:
         task, model, encoding, batch_tokens, on_batch: as in :func:`run`.
         examples: one after another; they are held a buffer at a time.
-        on_bad: called with an example that cannot be encoded, which is left out; None to raise.
 
     Raises:
-        DataError: an example cannot be encoded, and ``on_bad`` is None.
+        DataError: an example cannot be encoded.
     """
     waiting: deque[tuple[ExampleT, Sequence[Features]]] = deque()
 
@@ -113,10 +111,7 @@ def predict_examples(
         for example in examples:
             features = task.encode(example, encoding, training=False)
             if isinstance(features, BadRow):
-                if on_bad is None:
-                    raise features.error()
-                on_bad(features)
-                continue
+                raise features.error()
             waiting.append((example, features))
             yield features
 
