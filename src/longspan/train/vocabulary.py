@@ -1,9 +1,9 @@
-"""What the recipe learns from text alone: the byte-level BPE and the first word embeddings."""
+"""What is learnt from text alone: a byte-level BPE, for models of both families, and the first word embeddings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,46 @@ def train_tokenizer(texts: Iterable[str], size: int = 8192) -> Tokenizer:
         ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
     )
     return tokenizer
+
+
+def train_family_tokenizer(texts: Iterable[str], family: str = "longformer", size: int = 8192) -> Any:
+    """The tokenizer of a new model, ready for `save_pretrained`.
+
+    Both families get the byte-level BPE of :func:`train_tokenizer`, which can write every text, so that they can be
+    compared on the same tokens. It is saved as the family's own class, and `AutoTokenizer` loads it.
+
+    Args:
+        texts: read once, in a stream.
+        family: "longformer" or "nystromformer".
+        size: entries of the vocabulary; fewer come back where the texts are short.
+
+    Raises:
+        ValueError: there is no such family, or `size` has no room for special tokens and bytes.
+    """
+    smallest = len(SPECIAL_TOKENS) + 256
+    if size < smallest:
+        raise ValueError(f"size must be at least {smallest}, special tokens and one entry a byte, got {size}")
+    if family == "longformer":
+        from longspan.models.longformer import LongformerTokenizer
+
+        return LongformerTokenizer(tokenizer_object=train_tokenizer(texts, size))
+    if family == "nystromformer":
+        from tokenizers import AddedToken
+
+        from longspan.models.nystromformer import NystromformerTokenizer
+
+        begin, pad, end, unknown, mask = SPECIAL_TOKENS
+        return NystromformerTokenizer(
+            tokenizer_object=train_tokenizer(texts, size),
+            bos_token=begin,
+            cls_token=begin,
+            pad_token=pad,
+            sep_token=end,
+            eos_token=end,
+            unk_token=unknown,
+            mask_token=AddedToken(mask, lstrip=True, normalized=False, special=True),
+        )
+    raise ValueError(f"there is no family {family!r}; the families are longformer and nystromformer")
 
 
 def embed_words(documents: Iterable[np.ndarray], size: int, width: int, reach: int = 5, seed: int = 0) -> np.ndarray:
