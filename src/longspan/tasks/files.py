@@ -26,8 +26,8 @@ _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7z
 _NOT_TEXT = {
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"PK\x03\x04": "a zip archive",
-    b"PAR1": "a parquet table",
-    b"ARROW1": "an arrow table",
+    b"PAR1\x15": "a parquet table",
+    b"ARROW1\x00\x00": "an arrow table",
     b"%PDF": "a PDF document",
 }
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
@@ -38,8 +38,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_LONGEST_MARK = 6
-_ARCHIVE_FAULTS = (EOFError, zlib.error, lzma.LZMAError, OSError)
+_LONGEST_MARK = 8
+ARCHIVE_FAULTS = (EOFError, zlib.error, lzma.LZMAError, OSError)
+"""What reading a broken archive raises."""
 
 
 def open_lines(path: str, limit: int = LINE_LIMIT) -> Iterator[tuple[int, str] | BadRow]:
@@ -63,8 +64,8 @@ def open_lines(path: str, limit: int = LINE_LIMIT) -> Iterator[tuple[int, str] |
         while True:
             try:
                 data = next(lines, None)
-            except _ARCHIVE_FAULTS as error:
-                _fail_archive(path, line + 1, error)
+            except ARCHIVE_FAULTS as error:
+                raise broken_archive(path, line + 1, error) from None
             if data is None:
                 break
             line += 1
@@ -88,8 +89,8 @@ def read_text(path: str) -> str:
     with _open(path) as (file, encoding):
         try:
             data = file.read()
-        except _ARCHIVE_FAULTS as error:
-            _fail_archive(path, None, error)
+        except ARCHIVE_FAULTS as error:
+            raise broken_archive(path, None, error) from None
     if not data:
         raise DataError(f"{path}: the file is empty")
     try:
@@ -138,22 +139,40 @@ def parse_json(text: str) -> Any:
 
 
 @contextmanager
-def _open(path: str) -> Iterator[tuple[IO[bytes], str]]:
-    """The unpacked bytes behind the byte-order mark, and the encoding. Nothing is sought, so a pipe will do."""
+def open_bytes(path: str) -> Iterator[Any]:
+    """The unpacked bytes of a file, with ``peek``. Nothing is sought, so a pipe will do.
+
+    Raises:
+        DataError: it is of a kind that is no text.
+        OSError: it cannot be opened.
+    """
     with open(path, "rb") as raw:
         head = raw.peek(_LONGEST_MARK)
-        for magic, kind in _NOT_TEXT.items():
-            if head.startswith(magic):
-                raise DataError(f"{path}: this is {kind}, not text")
         opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
         with opener(raw, "rb") if opener else raw as file:
             try:
                 head = file.peek(_LONGEST_MARK)
-                mark, encoding = next(((m, name) for m, name in _MARKS if head.startswith(m)), (b"", "utf-8"))
-                file.read(len(mark))
-            except _ARCHIVE_FAULTS as error:
-                _fail_archive(path, None, error)
-            yield file, encoding
+            except ARCHIVE_FAULTS as error:
+                raise broken_archive(path, None, error) from None
+            for magic, kind in _NOT_TEXT.items():
+                if head.startswith(magic):
+                    raise DataError(f"{path}: this is {kind}, not text")
+            yield file
+
+
+@contextmanager
+def _open(path: str) -> Iterator[tuple[IO[bytes], str]]:
+    """The bytes behind the byte-order mark, and the encoding."""
+    with open_bytes(path) as file:
+        head = file.peek(_LONGEST_MARK)
+        mark, encoding = next(((m, name) for m, name in _MARKS if head.startswith(m)), (b"", "utf-8"))
+        file.read(len(mark))
+        yield file, encoding
+
+
+def broken_archive(path: str, line: int | None, error: BaseException) -> DataError:
+    """What to raise for one of ``ARCHIVE_FAULTS``."""
+    return DataError(f"{Source(path, line)}: cannot be unpacked: {error or type(error).__name__}")
 
 
 def _split_lines(file: IO[bytes], end: bytes, limit: int) -> Iterator[bytes | int]:
@@ -191,7 +210,3 @@ def _decode(data: bytes, encoding: str) -> str:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-def _fail_archive(path: str, line: int | None, error: BaseException) -> NoReturn:
-    raise DataError(f"{Source(path, line)}: cannot be unpacked: {error or type(error).__name__}") from None

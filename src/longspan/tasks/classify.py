@@ -1,0 +1,233 @@
+"""The task classify: a class, several classes or a number for a text or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from longspan.tasks.examples import BadRow, DataError, TextExample
+from longspan.tasks.label_scores import LOWER_IS_BETTER, SCORES, score_class_sets, score_classes, score_numbers
+from longspan.tasks.labels import PROBLEMS, as_number, class_numbers, learn_labels
+from longspan.tasks.layouts.columns import Columns, read_columns
+from longspan.tasks.layouts.contract_nli import holds_contract_nli, read_contract_nli
+from longspan.tasks.layouts.glue import GLUE, read_glue, recognise_glue
+from longspan.tasks.layouts.hyperpartisan import holds_hyperpartisan, read_hyperpartisan
+from longspan.tasks.layouts.imdb import holds_imdb, read_imdb
+from longspan.tasks.pairs import cut, encode_pair, pad_columns
+from longspan.tasks.tables import first_line, suffix_of
+from longspan.tasks.task import Encoding, Features, Prediction, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TABLE = "table"
+
+LAYOUTS: dict[str, Callable[[str], Iterator[TextExample | BadRow]]] = {
+    **{name: partial(read_glue, layout=name) for name in GLUE},
+    "contract-nli": read_contract_nli,
+    "hyperpartisan": read_hyperpartisan,
+    "imdb": read_imdb,
+}
+"""Published layouts; "table", which is read by column names, is one more."""
+
+
+class Classify(Task[TextExample]):
+    """Classes of texts, or numbers for them (regression).
+
+    A document longer than the model is read in windows. In training each window has the document's label; a prediction
+    is the mean over the windows, of probabilities or of numbers.
+
+    Args:
+        problem: "single", "multi" or "regression", also by the names of a configuration's ``problem_type``; None to go
+            by the labels of the data (see :mod:`longspan.tasks.labels`), or, where ``labels`` are given, "single".
+        labels: class names in the model's order; None to learn them.
+        text, text_pair, label: columns of a table; ``text_pair`` None for one text.
+        separator: what stands between several class names in a field of CSV or TSV; None where a field is one name.
+        metric: by which checkpoints are compared, one of the problem's ``SCORES``; None for their first.
+        truncate: read the first window of a longer document only.
+        global_text: the tokens of the first of two texts (a question, a hypothesis) are global in a Longformer, besides
+            the row's first token.
+
+    Raises:
+        ValueError: an unknown problem or metric; labels that occur twice.
+    """
+
+    name = "classify"
+    head = "ForSequenceClassification"
+
+    def __init__(
+        self,
+        problem: str | None = None,
+        labels: Sequence[str] | None = None,
+        text: str = "text",
+        text_pair: str | None = None,
+        label: str = "label",
+        separator: str | None = None,
+        metric: str | None = None,
+        truncate: bool = False,
+        global_text: bool = False,
+    ) -> None:
+        self.columns = Columns(text, text_pair, label, separator=separator)
+        self.truncate = truncate
+        self.global_text = global_text
+        self._metric = metric
+        problem = next((short for short, long in PROBLEMS.items() if problem == long), problem)
+        if problem is None and labels:
+            problem = "single" if len(labels) > 1 else "regression"
+        if problem not in (None, *PROBLEMS):
+            raise ValueError(f"problem must be one of {', '.join(PROBLEMS)}, got {problem!r}")
+        self._decide(problem, labels or ())
+
+    def _decide(self, problem: str | None, labels: Sequence[str]) -> None:
+        self.problem = problem
+        self.labels = [] if problem == "regression" else list(labels)
+        self._places = {label: place for place, label in enumerate(self.labels)}
+        if len(self._places) < len(self.labels):
+            raise ValueError(f"labels must be different from each other, got {self.labels}")
+        known = SCORES[problem] if problem else tuple(name for names in SCORES.values() for name in names)
+        if self._metric not in (None, *known):
+            kind = f"a {problem} problem" if problem else "the task classify"
+            raise ValueError(f"metric of {kind} must be one of {', '.join(known)}, got {self._metric!r}")
+        if self._metric == "f1" and len(self.labels) not in (0, 2):
+            raise ValueError(f"metric f1 is that of the second of two classes, there are {len(self.labels)}: f1_macro?")
+        self.metric = self._metric or known[0]
+        self.greater_is_better = self.metric not in LOWER_IS_BETTER
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "problem": self.problem,
+            "labels": self.labels or None,
+            "text": self.columns.text,
+            "text_pair": self.columns.text_pair,
+            "label": self.columns.label,
+            "separator": self.columns.separator,
+            "metric": self._metric,
+            "truncate": self.truncate,
+            "global_text": self.global_text,
+        }
+
+    def read(self, path: str, layout: str | None = None) -> Iterator[TextExample | BadRow]:
+        layout = layout or self._recognise(path)
+        if layout not in (TABLE, *LAYOUTS):
+            raise DataError(f"{path}: unknown layout {layout!r}; classify knows {', '.join((TABLE, *LAYOUTS))}")
+        for example in read_columns(path, self.columns) if layout == TABLE else LAYOUTS[layout](path):
+            yield example if isinstance(example, BadRow) else _refuse_empty(example)
+
+    def _recognise(self, path: str) -> str:
+        if self.columns.text != Columns.text:
+            return TABLE
+        if holds_hyperpartisan(path):
+            return "hyperpartisan"
+        if Path(path).is_dir():
+            return "imdb" if holds_imdb(path) else TABLE
+        suffix = suffix_of(path)
+        if suffix == ".json" and holds_contract_nli(path):
+            return "contract-nli"
+        return (recognise_glue(first_line(path)) if suffix == ".tsv" else None) or TABLE
+
+    def learn(self, examples: Iterable[TextExample]) -> None:
+        problem, labels = learn_labels(examples, self.problem, self.columns.label)
+        self._decide(problem, self.labels or labels)
+
+    def settings(self) -> dict[str, Any]:
+        if self.problem is None:
+            return {}
+        labels = self.labels or ["LABEL_0"]
+        return {
+            "problem_type": PROBLEMS[self.problem],
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: place for place, label in enumerate(labels)},
+        }
+
+    def encode(self, example: TextExample, encoding: Encoding, training: bool) -> list[Features] | BadRow:
+        if training and example.label is None:
+            return BadRow(example.source, f"there is no label in {self.columns.label!r}")
+        try:
+            target = {} if example.label is None else {"labels": self._target(example.label)}
+        except ValueError as error:
+            return BadRow(example.source, str(error))
+        encoded = encode_pair(encoding.tokenizer, example.text, example.text_pair)
+        if self.global_text and example.text_pair is not None and encoding.family == "longformer":
+            encoded.columns["global_attention_mask"] = [
+                int(place == 0 or sequence == 0) for place, sequence in enumerate(encoded.sequences)
+            ]
+        span = encoded.span(max((0, 1), key=encoded.sequences.count))
+        size = span[1] - span[0]
+        try:
+            windows = cut(size, len(encoded) - size, encoding)
+        except ValueError as error:
+            return BadRow(example.source, str(error))
+        return [encoded.window(span, *w) | target for w in (windows[:1] if self.truncate else windows)]
+
+    def _target(self, label: str | tuple[str, ...] | float) -> float | int | list[float]:
+        if self.problem == "regression":
+            return as_number(label)
+        found = class_numbers(label, self._places)
+        if self.problem == "multi":
+            return [float(place in found) for place in range(len(self.labels))]
+        if isinstance(label, tuple):
+            raise ValueError(f"one label is wanted, this is a list of {len(found)}")
+        return found[0]
+
+    def collate(self, features: Sequence[Features], encoding: Encoding) -> dict[str, Tensor]:
+        import torch
+
+        batch = pad_columns(features, encoding.tokenizer)
+        if all("labels" in f for f in features):
+            dtype = torch.long if self.problem == "single" else torch.float32
+            batch["labels"] = torch.tensor([f["labels"] for f in features], dtype=dtype)
+        return batch
+
+    def count_targets(self, batch: Mapping[str, Tensor]) -> int:
+        return batch["labels"].numel()
+
+    def decode(
+        self, example: TextExample, features: Sequence[Features], outputs: Sequence[Mapping[str, np.ndarray]]
+    ) -> Prediction:
+        """``label`` as data has it; for classes also ``scores``, the probability of each; ``windows``, if several."""
+        logits = np.stack([output["logits"] for output in outputs]).astype(np.float64)
+        prediction: Prediction = {"id": example.id}
+        if self.problem == "regression":
+            prediction["label"] = float(logits.mean())
+        else:
+            chances = (_softmax(logits) if self.problem == "single" else _sigmoid(logits)).mean(axis=0)
+            scores = dict(zip(self.labels, chances.tolist(), strict=True))
+            several = [label for label, chance in scores.items() if chance >= 0.5]
+            prediction["label"] = self.labels[int(chances.argmax())] if self.problem == "single" else several
+            prediction["scores"] = scores
+        return prediction | ({"windows": len(outputs)} if len(outputs) > 1 else {})
+
+    def score(self, examples: Sequence[TextExample], predictions: Sequence[Prediction]) -> dict[str, float]:
+        labels = []
+        for example in examples:
+            if example.label is None:
+                raise ValueError(f"{example.source}: there is no label to compare with")
+            labels.append(example.label)
+        said = [prediction["label"] for prediction in predictions]
+        if self.problem == "regression":
+            return score_numbers([as_number(label) for label in labels], said)
+        gold = [class_numbers(label, self._places) for label in labels]
+        named = [class_numbers(tuple(names) if self.problem == "multi" else names, self._places) for names in said]
+        if self.problem == "multi":
+            return score_class_sets(gold, named, len(self.labels))
+        return score_classes([g for (g,) in gold], [n for (n,) in named], len(self.labels))
+
+
+def _refuse_empty(example: TextExample) -> TextExample | BadRow:
+    for which, text in (("text", example.text), ("second text", example.text_pair)):
+        if text is not None and not text.strip():
+            return BadRow(example.source, f"the {which} is empty")
+    return example
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponents / exponents.sum(axis=-1, keepdims=True)
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -logits))

@@ -1,0 +1,87 @@
+"""GLUE's files: a few rows of each task's form, and the published files where they are."""
+
+import tarfile
+
+import pytest
+
+from longspan.tasks.classify import Classify
+from longspan.tasks.examples import BadRow, DataError
+from tests.models.tokenizer_texts import DATA
+
+ARCHIVE = DATA / "glue.tar.xz"
+
+FILES = {
+    "cola": (
+        "ab01\t1\t\tA rule holds.\nab02\t0\t*\tRule a hold.\n",
+        [("A rule holds.", None, "1"), ("Rule a hold.", None, "0")],
+    ),
+    "mrpc": (
+        '\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t5\t6\t" Yes , " he said .\tHe agreed .\n',
+        [('" Yes , " he said .', "He agreed .", "1")],
+    ),
+    "rte": (
+        "index\tsentence1\tsentence2\tlabel\n4\tIt rained.\tIt is wet.\tentailment\n",
+        [("It rained.", "It is wet.", "entailment")],
+    ),
+    "sst-2": ("sentence\tlabel\na fine film \t1\n", [("a fine film ", None, "1")]),
+    "sts-b": (
+        "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"
+        "0\tnews\tx\t2012\t1\tnone\tnone\tA man sings.\tA man hums.\t3.800\n",
+        [("A man sings.", "A man hums.", "3.800")],
+    ),
+    "wnli": ("index\tsentence1\tsentence2\tlabel\n0\tIt fell.\tA cup fell.\t0\n", [("It fell.", "A cup fell.", "0")]),
+}
+
+
+@pytest.mark.parametrize("layout", FILES)
+def test_rows_of_each_task(tmp_path, layout):
+    text, expected = FILES[layout]
+    file = tmp_path / "train.tsv"
+    file.write_bytes(text.encode().replace(b"\n", b"\r\n"))
+    for name in (layout, None):
+        found = list(Classify().read(str(file), name))
+        assert [(e.text, e.text_pair, e.label) for e in found] == expected
+    assert next(iter(Classify().read(str(file), layout))).id == {"rte": "4", "sts-b": "0", "wnli": "0"}.get(
+        layout, f"{file}:{1 if layout == 'cola' else 2}"
+    )
+
+
+def test_the_wrong_layout_is_refused(tmp_path):
+    file = tmp_path / "train.tsv"
+    file.write_text(FILES["rte"][0])
+    with pytest.raises(DataError, match="no column '#1 String', '#2 String'; there are: 'index', 'sentence1'"):
+        list(Classify().read(str(file), "mrpc"))
+
+
+SIZES = {  # rows of train, dev and test
+    "CoLA": (8551, 1043, 1063),
+    "MRPC": (3667, 408, 1725),
+    "RTE": (2490, 277, 3000),
+    "SST-2": (67349, 872, 1821),
+    "STS-B": (5749, 1500, 1379),
+    "WNLI": (635, 71, 146),
+}
+
+
+@pytest.mark.skipif(not ARCHIVE.is_file(), reason=f"no {ARCHIVE}; set LONGSPAN_DATA to the data folder")
+@pytest.mark.parametrize("task", SIZES)
+def test_published_files_are_read_whole(tmp_path_factory, task):
+    folder = tmp_path_factory.getbasetemp() / "glue"
+    if not folder.exists():
+        with tarfile.open(ARCHIVE) as archive:
+            archive.extractall(folder, filter="data")
+    sizes = []
+    for split in ("train", "dev", "test"):
+        classify = Classify()
+        found = list(classify.read(str(folder / task / f"{split}.tsv")))
+        assert not [row for row in found if isinstance(row, BadRow)]
+        assert found == list(classify.read(str(folder / task / f"{split}.tsv"), task.lower()))
+        sizes.append(len(found))
+        if split == "test":
+            assert {example.label for example in found} == {None}
+        else:
+            classify.learn(found)
+            assert classify.problem == ("regression" if task == "STS-B" else "single")
+            expected = {"RTE": ["entailment", "not_entailment"], "STS-B": []}.get(task, ["0", "1"])
+            assert classify.labels == expected
+    assert tuple(sizes) == SIZES[task]
