@@ -90,12 +90,14 @@ def test_a_problem_that_is_said_wins():
 
 
 def test_labels_from_which_nothing_is_learnt():
-    with pytest.raises(DataError, match=r"every row has the same label in 'label', 'a'"):
+    with pytest.raises(DataError, match=r"^train: every row has the same label in 'label', 'a'"):
         learn(["a", "a"])
-    with pytest.raises(DataError, match=r"no row has a label in 'label'$"):
+    with pytest.raises(DataError, match=r"^train: no row has a label in 'label'$"):
         learn([None, None])
-    with pytest.raises(DataError, match=r"no row names a class"):
+    with pytest.raises(DataError, match=r"^train: no row names a class"):
         learn([[], []])
+    with pytest.raises(DataError, match="no example to learn from"):
+        learn([])
 
 
 def test_a_wrong_label_column_is_told_with_those_that_are_there(tmp_path):

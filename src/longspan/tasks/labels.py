@@ -87,7 +87,7 @@ def learn_labels(
     """
     names: set[str] = set()
     first: dict[str, Source] = {}
-    source = None
+    source: Source | None = None
     for example in examples:
         label, source = example.label, source or example.source
         if label is None:
@@ -98,15 +98,20 @@ def learn_labels(
             names.update(map(class_name, label if isinstance(label, tuple) else (label,)))
         if len(names) > CLASS_LIMIT:
             raise DataError(f"{example.source}: more than {CLASS_LIMIT:,} different labels in {column!r}")
+    if source is None:
+        raise DataError("there is no example to learn from")
+    file = source.file
     if not first:
-        raise DataError(f"no row has a label in {column!r}" + (_columns_of(source.file) if source else ""))
+        raise DataError(f"{file}: no row has a label in {column!r}{_columns_of(file)}")
     problem = problem or _choose_problem(first, column)
     if problem == "regression":
         return problem, []
     if problem == "single" and len(names) == 1:
-        raise DataError(f"every row has the same label in {column!r}, {names.pop()!r}: there is nothing to learn")
+        raise DataError(
+            f"{file}: every row has the same label in {column!r}, {names.pop()!r}: there is nothing to learn"
+        )
     if not names:
-        raise DataError(f"no row names a class in {column!r}")
+        raise DataError(f"{file}: no row names a class in {column!r}")
     return problem, sorted(names, key=_by_value if all(map(_is_number, names)) else None)
 
 
