@@ -1,0 +1,240 @@
+"""`longspan train`: train a model on a task."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from longspan.cli.console import err, fail, out, printable
+
+if TYPE_CHECKING:
+    from longspan.train.recipe import Recipe
+    from longspan.train.result import Result
+    from longspan.train.sources import OnProgress
+
+_DOING = {"read": "reading", "check": "checking", "train": "training", "evaluate": "evaluating"}
+
+
+def train(
+    task: Annotated[
+        str,
+        typer.Argument(metavar="TASK", help="mlm, classify, tag, answer, choose or wikihop.", show_default=False),
+    ],
+    data: Annotated[str, typer.Option(metavar="PATH", help="File or folder of training examples.", show_default=False)],
+    out_folder: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder of the run: model, and what training needs.", show_default=False
+        ),
+    ],
+    validation: Annotated[
+        str | None, typer.Option(metavar="PATH", help="File or folder of validation examples.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="DIR_OR_ID", help="Checkpoint to start from.")] = None,
+    scratch: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Start from new weights: tiny, mini, small or base.")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of new weights: longformer (the default) or nystromformer.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR_OR_ID",
+            help="By default the checkpoint's, or with --scratch one that is trained on the data.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_FILE", help="Recipe to follow; other options win over it.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Published layout of the data; by default as the file looks.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help="Optimizer steps.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option(metavar="NUMBER", min=0.0, help="Passes over the data; 3 by default.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(metavar="ROWS", min=1, help="Rows that a process reads at once; 8 by default.")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(metavar="BATCHES", min=1, help="Batches of one optimizer step; 1 by default.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(metavar="NUMBER", min=0.0, help="Learning rate; 5e-5 by default.")] = None,
+    lora: Annotated[
+        int | None, typer.Option(metavar="RANK", min=1, help="Train low-rank adapters, merged at the end.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="NUMBER", min=0, help="0 by default.")] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave bad rows out and count them, instead of stopping.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Train a model on a task; run again with the same options, it resumes.
+
+    The data is read to its last row before the first step. Checkpoints are written aside and named when they are whole,
+    so a run can be killed at any time. DIR then holds the model with the best validation score.
+
+    Under `torchrun --no-python` or `accelerate launch` several processes train together.
+
+    Exit codes: 0 fine; 1 the data, the model or the folder cannot be used; 2 wrong usage.
+    """
+    if steps is not None and epochs is not None:
+        raise typer.BadParameter("give either --steps or --epochs", param_hint="--steps")
+    _quiet()
+    with _errors():
+        from longspan.tasks.registry import make_task
+        from longspan.train.arguments import Arguments
+        from longspan.train.engine import train as run
+
+        found = _read_recipe(recipe, task)
+        own = {
+            "steps": steps,
+            "epochs": epochs,
+            "batch": batch,
+            "accumulate": accumulate,
+            "lr": lr,
+            "lora": lora,
+            "seed": seed,
+        }
+        values = dict(found.arguments) if found else {}
+        if steps is not None or epochs is not None:
+            values = {name: value for name, value in values.items() if name not in ("steps", "epochs")}
+        arguments = Arguments.from_dict({**values, **{k: v for k, v in own.items() if v is not None}})
+        if scratch is None and model is None and found is not None:
+            scratch = found.scratch
+        if validation is not None:
+            arguments = dataclasses.replace(arguments, holdout=0.0)
+        options = dict(found.options) if found else {}
+        made = make_task(task, options)
+        if "seed" in made.options() and "seed" not in options:
+            made = make_task(task, {**options, "seed": arguments.seed})
+        with _progress() as tell:
+            result = run(
+                made,
+                data,
+                out_folder,
+                validation=validation,
+                layout=layout or (found.layout if found else None),
+                model=model,
+                scratch=scratch,
+                family=family or (found.family if found else "longformer"),
+                tokenizer=tokenizer,
+                skip_bad=skip_bad,
+                arguments=arguments,
+                on_progress=tell,
+            )
+    if _is_first():
+        typer.echo(json.dumps(dataclasses.asdict(result))) if as_json else _print(result)
+
+
+def _read_recipe(name: str | None, task: str) -> Recipe | None:
+    from longspan.train.recipe import read_recipe
+
+    if name is None:
+        return None
+    recipe = read_recipe(name)
+    if recipe.task != task:
+        raise ValueError(f"the recipe {recipe.name} is for the task {recipe.task}, not for {task}")
+    return recipe
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """End the command with one line where a user can mend what is wrong; the first process says it for all."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        if not _is_first():
+            raise typer.Exit(1) from None
+        fail(" ".join(str(error).split()))
+
+
+@contextmanager
+def _progress() -> Iterator[OnProgress]:
+    """Show how far training is on standard error, where that is a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    console = err()
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or not _is_first(),
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    row = bar.add_task("reading", total=None, figures="")
+    latest = ""
+
+    def tell(doing: str, done: int, total: int | None, figures: dict[str, float]) -> None:
+        nonlocal latest
+        latest = _figures(figures) or latest
+        bar.update(row, description=_DOING.get(doing, doing), completed=done, total=total, figures=latest)
+
+    with bar:
+        yield tell
+
+
+def _figures(figures: dict[str, float]) -> str:
+    """The loss and the validation scores of a log."""
+    shown = {name.removeprefix("eval_"): x for name, x in figures.items() if name == "loss" or name.startswith("eval_")}
+    return ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
+
+
+def _print(result: Result) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=printable(f"{result.out}: the model"), title_justify="left", title_style="bold", box=None)
+    table.add_column(style="cyan")
+    table.add_column()
+    for name, value in _lines(result).items():
+        table.add_row(name, Text(printable(value)))
+    console = out()
+    console.print(table)
+    for line in result.bad:
+        console.print(Text(f"left out: {printable(line)}"), soft_wrap=True)
+
+
+def _lines(result: Result) -> dict[str, str]:
+    lines: dict[str, Any] = {"steps": f"{result.steps:,} over {result.rows:,} rows"}
+    if result.scores:
+        lines["best step"] = f"{result.best_step:,}"
+        lines |= {name: f"{value:.4f}" for name, value in result.scores.items()}
+    if result.loss is not None:
+        lines["training loss"] = f"{result.loss:.4f}"
+    if result.skipped:
+        lines["bad rows left out"] = f"{result.skipped:,}"
+    if result.resumed is not None:
+        lines["resumed"] = "nothing was left to do" if result.resumed >= result.steps else f"at step {result.resumed:,}"
+    return lines
+
+
+def _quiet() -> None:
+    """The libraries' own bars and notes off: what matters is an error or in the result."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("longspan").setLevel(logging.WARNING)
+
+
+def _is_first() -> bool:
+    """Whether this process speaks for all."""
+    return int(os.environ.get("RANK", "0")) == 0

@@ -1,0 +1,128 @@
+"""How a model is trained: one dataclass of plain values, which recipes fill and a run remembers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_args, get_type_hints
+
+SCHEDULES = ("linear", "cosine", "constant_with_warmup")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Arguments of training; recipes use the same names.
+
+    Attributes:
+        steps: optimizer steps; None to count in epochs.
+        epochs: passes over the training rows, where ``steps`` is None.
+        batch: rows that one process reads at once.
+        accumulate: batches whose gradients are summed for one step.
+        lr, weight_decay: of AdamW; biases and norms are not decayed.
+        schedule: of the learning rate after the warm-up, one of ``SCHEDULES``.
+        warmup: share of the steps in which the learning rate rises, or their number.
+        clip: largest norm of the gradients; 0 for any.
+        max_length: tokens of a window; None for as many as the model reads, or any number where it has no limit.
+        stride: tokens that neighbouring windows share; None for 128, or a quarter of a shorter window.
+        holdout: share of the training examples that are kept for validation, drawn by the seed; where there is no
+            validation file.
+        save_every: steps between checkpoints, each after an evaluation; None for a tenth of all steps.
+        keep: checkpoints to keep besides the best one.
+        bf16: compute in bfloat16, weights in float32.
+        checkpointing: compute the layers' activations again in the backward pass instead of keeping them.
+        lora: rank of low-rank adapters, trained instead of the encoder's weights; None to train every weight.
+        fsdp: shard weights, gradients and optimizer over the processes (FSDP2).
+        cpu: stay on the CPU where there is an accelerator.
+        seed: of new weights, dropout, the order of rows and the task's own draws.
+    """
+
+    steps: int | None = None
+    epochs: float = 3.0
+    batch: int = 8
+    accumulate: int = 1
+    lr: float = 5e-5
+    weight_decay: float = 0.01
+    schedule: str = "linear"
+    warmup: float = 0.06
+    clip: float = 1.0
+    max_length: int | None = None
+    stride: int | None = None
+    holdout: float = 0.0
+    save_every: int | None = None
+    keep: int = 2
+    bf16: bool = False
+    checkpointing: bool = False
+    lora: int | None = None
+    fsdp: bool = False
+    cpu: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            TypeError: a value is of another type.
+            ValueError: a value is out of its range.
+        """
+        types = get_type_hints(type(self))
+        for name in ARGUMENT_NAMES:
+            object.__setattr__(self, name, _convert(name, getattr(self, name), types[name]))
+        for name in ("steps", "batch", "accumulate", "max_length", "save_every", "keep", "lora"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in ("lr", "weight_decay", "warmup", "clip", "stride", "seed"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must not be negative, got {value}")
+        if not self.epochs > 0:
+            raise ValueError(f"epochs must be above 0, got {self.epochs}")
+        if not 0 <= self.holdout < 1:
+            raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        if self.fsdp and self.lora is not None:
+            raise ValueError("fsdp and lora cannot be combined: adapters are small enough for every process")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Arguments:
+        """Arguments from names and values.
+
+        Raises:
+            TypeError, ValueError: a name is unknown, or a value does not fit.
+        """
+        unknown = sorted(set(values) - set(ARGUMENT_NAMES))
+        if unknown:
+            raise ValueError(f"there is no argument {', '.join(unknown)}; there are {', '.join(ARGUMENT_NAMES)}")
+        return cls(**values)
+
+    def total_steps(self, rows: int, processes: int) -> int:
+        """Optimizer steps of the whole run over ``rows`` training rows."""
+        if self.steps is not None:
+            return self.steps
+        return math.ceil(self.epochs * math.ceil(rows / (self.batch * self.accumulate * processes)))
+
+    def steps_between_checkpoints(self, total: int) -> int:
+        """Steps from one checkpoint to the next."""
+        return self.save_every or max(1, math.ceil(total / 10))
+
+
+ARGUMENT_NAMES = tuple(field.name for field in fields(Arguments))
+
+
+def _convert(name: str, value: Any, wanted: Any) -> Any:
+    """``value``, a whole number as float where one is wanted: ``lr: 1`` in a file is no mistake."""
+    kinds = get_args(wanted) or (wanted,)
+    if value is None and type(None) in kinds:
+        return None
+    kind = next(k for k in kinds if k is not type(None))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    # True is an int to Python, and never one to a person
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        hint = ""
+        if kind is float and isinstance(value, str):
+            hint = "; YAML reads 5e-5 as text: write 5.0e-5"
+        raise TypeError(f"{name} must be of type {kind.__name__}, got {value!r}{hint}")
+    return value

@@ -1,0 +1,67 @@
+"""What makes a run this run: kept beside its data, compared when it is resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from longspan.tasks.task import Task
+from longspan.train.arguments import Arguments
+from longspan.train.building import Start
+from longspan.train.sources import Sources
+
+# How rows are dealt out, how much is kept and where it is computed may change between two parts of a run.
+_FREE = ("batch", "accumulate", "keep", "fsdp", "cpu")
+
+
+class DifferentRun(ValueError):
+    """The folder holds a run with other arguments."""
+
+
+def describe(task: Task[Any], sources: Sources, start: Start, arguments: Arguments, processes: int) -> dict[str, Any]:
+    """Everything that decides what a run computes, ready for JSON."""
+    free = {name: value for name, value in dataclasses.asdict(arguments).items() if name not in _FREE}
+    return {
+        "task": task.name,
+        "options": json.loads(json.dumps(task.options())),
+        "data": _stamp(sources.data),
+        "validation": None if sources.validation is None else _stamp(sources.validation),
+        "layout": sources.layout,
+        "skip_bad": sources.skip_bad,
+        **dataclasses.asdict(start),
+        **free,
+        "rows a step (batch x accumulate x processes)": arguments.batch * arguments.accumulate * processes,
+    }
+
+
+def check_same(out: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Compare the run in the folder ``out`` with the one that is asked for.
+
+    Raises:
+        DifferentRun: a value is another, naming each.
+    """
+    changes = [
+        f"{name} was {_show(then.get(name))}, is {_show(now.get(name))}"
+        for name in {**then, **now}
+        if then.get(name) != now.get(name)
+    ]
+    if changes:
+        raise DifferentRun(
+            f"{out} holds a run with other arguments: {'; '.join(changes)}. "
+            "Give the same ones to go on, or another folder to begin anew"
+        )
+
+
+def _stamp(name: str) -> dict[str, Any]:
+    """A file or folder by its place and size."""
+    path = Path(name)
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return {"path": str(path.absolute()), "bytes": sum(p.stat().st_size for p in files)}
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() == {"path", "bytes"}:
+        return f"{value['path']} ({value['bytes']:,} bytes)"
+    return json.dumps(value)

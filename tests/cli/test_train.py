@@ -1,0 +1,105 @@
+"""`longspan train`: options become arguments, errors become one line, and a run can be given again."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from longspan.cli.main import app
+
+pytest.importorskip("accelerate")
+pytest.importorskip("pyarrow")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Reviews in a table, and a tiny checkpoint."""
+    from tests.train.parity import write_checkpoint
+
+    folder = tmp_path_factory.mktemp("data")
+    for name, rows in (("train", 24), ("validation", 8)):
+        lines = [
+            {"text": "good agreement between parties" if i % 2 else "bad ends", "label": "yes" if i % 2 else "no"}
+            for i in range(rows)
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_checkpoint(folder / "model")
+    return folder
+
+
+def call(data, out, *options, task="classify"):
+    base = ["train", task, "--data", str(data / "train.jsonl"), "--out", str(out)]
+    return CliRunner().invoke(app, [*base, *map(str, options)])
+
+
+def test_a_run_and_the_same_again(data, tmp_path):
+    options = ["--validation", data / "validation.jsonl", "--model", data / "model", "--steps", 20, "--batch", 4]
+    options += ["--lr", 1e-2, "--json"]
+    done = call(data, tmp_path / "run", *options)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["steps"] == 20 and result["rows"] == 24 and result["scores"]["accuracy"] == 1.0
+    again = call(data, tmp_path / "run", *options)
+    assert again.exit_code == 0 and json.loads(again.stdout)["resumed"] == 20
+    other = call(data, tmp_path / "run", *options, "--seed", 1)
+    assert other.exit_code == 1
+    assert "longspan: " in other.stderr and "seed was 0, is 1" in other.stderr and "Traceback" not in other.output
+
+
+def test_the_result_is_shown(data, tmp_path):
+    done = call(data, tmp_path / "run", "--model", data / "model", "--steps", 2, "--skip-bad")
+    assert done.exit_code == 0, done.output
+    assert "2 over 24 rows" in done.stdout and "training loss" in done.stdout
+
+
+def test_a_recipe_and_what_wins_over_it(data, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "about: A.\ncommand: longspan train classify\ncost: none\nexpected: {}\nsource: nobody\ntask: classify\n"
+        "scratch: tiny\narguments: {epochs: 1.0, batch: 4, max_length: 64, lr: 1.0e-3, holdout: 0.2}\n"
+    )
+    done = call(data, tmp_path / "run", "--recipe", recipe, "--steps", 2, "--family", "nystromformer", "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["steps"] == 2 and result["scores"] and result["rows"] < 24
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model_type"] == "nystromformer"
+    wrong = call(data, tmp_path / "other", "--recipe", recipe, task="tag")
+    assert wrong.exit_code == 1 and "the recipe mine is for the task classify, not for tag" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--scratch", "huge"], "there is no size 'huge'; the sizes are tiny, mini, small, base"),
+        ([], "give one of them"),
+        (["--model", "./nowhere"], "nowhere"),
+        (["--scratch", "tiny", "--recipe", "poetry"], "there is no recipe 'poetry'"),
+        (["--scratch", "tiny", "--layout", "poetry"], "poetry"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(data, options, message, tmp_path):
+    done = call(data, tmp_path / "run", *options)
+    assert done.exit_code == 1 and message in done.stderr
+    assert "Traceback" not in done.output and done.stdout == ""
+
+
+def test_an_unknown_task(data, tmp_path):
+    done = call(data, tmp_path / "run", "--scratch", "tiny", task="poetry")
+    assert done.exit_code == 1 and "there is no task 'poetry'; the tasks are classify, choose" in done.stderr
+
+
+def test_a_bad_row_is_named(data, tmp_path):
+    broken = tmp_path / "train.jsonl"
+    broken.write_text((data / "train.jsonl").read_text() + "{half\n")
+    arguments = ["train", "classify", "--data", str(broken), "--out", str(tmp_path / "run")]
+    arguments += ["--model", str(data / "model"), "--steps", "1"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1 and f"{broken}:25" in done.stderr.replace("\n", "")
+    done = CliRunner().invoke(app, [*arguments, "--skip-bad"])
+    assert done.exit_code == 0, done.output
+    assert "bad rows left out" in done.stdout and f"{broken}:25" in done.stdout
+
+
+def test_steps_or_epochs(data, tmp_path):
+    done = call(data, tmp_path / "run", "--scratch", "tiny", "--steps", 1, "--epochs", 1)
+    assert done.exit_code == 2
