@@ -198,7 +198,8 @@ def _inference(model: Any) -> Iterator[torch.device]:
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        # what a sharded model gathers it keeps for training, which cannot write to tensors of inference mode
+        with torch.no_grad() if hasattr(model, "unshard") else torch.inference_mode():
             yield next(model.parameters()).device
     finally:
         model.train(training)
