@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = {
     "__version__",
     "register",
+    "convert",
+    "speed_up",
+    "undo_speed_up",
     "sliding_window_attention",
     "nystrom_attention",
     "GlobalProjections",

@@ -40,6 +40,9 @@ __all__ = [
     "nystrom_attention",
     "GlobalProjections",
     "register",
+    "convert",
+    "speed_up",
+    "undo_speed_up",
 ]
 
 # A public name lives where its beginning says; all the others live in longspan.ops.
@@ -47,6 +50,9 @@ _HOMES = {
     "Longformer": "longspan.models.longformer",
     "Nystromformer": "longspan.models.nystromformer",
     "register": "longspan.models.register",
+    "convert": "longspan.models.conversion",
+    "speed_up": "longspan.models.speed_up",
+    "undo_speed_up": "longspan.models.speed_up",
 }
 _SUBMODULES = ("models", "ops", "predict", "tasks", "train")
 
@@ -59,6 +65,7 @@ _TENSORFLOW = {
 }
 
 if TYPE_CHECKING:
+    from longspan.models.conversion import convert
     from longspan.models.longformer import (
         LongformerBaseModelOutput,
         LongformerBaseModelOutputWithPooling,
@@ -89,6 +96,7 @@ if TYPE_CHECKING:
         NystromformerPreTrainedModel,
     )
     from longspan.models.register import register
+    from longspan.models.speed_up import speed_up, undo_speed_up
     from longspan.ops import GlobalProjections, nystrom_attention, sliding_window_attention
 
 

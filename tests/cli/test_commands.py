@@ -17,6 +17,17 @@ FLAGS = {
     "longspan": {"--version", "--help", "-h"},
     "longspan tag": {"FILE", "--model", "--json", "--html", "--min-score", "--encoding", "--help", "-h"},
     "longspan demo": {"--html", "--copies", "--help", "-h"},
+    "longspan convert": {
+        "SOURCE",
+        "OUT",
+        "--to",
+        "--max-length",
+        "--window",
+        "--landmarks",
+        "--json",
+        "--help",
+        "-h",
+    },
     "longspan info": {"--json", "--help", "-h"},
 }
 

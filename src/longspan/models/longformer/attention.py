@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -126,8 +126,15 @@ class LongformerSelfAttention(StreamingAttention):
 
     def _global_projections(self, hidden_states: Tensor) -> GlobalProjections | GlobalStates:
         modules = (self.query_global, self.key_global, self.value_global)
-        if all(is_plain(module) for module in modules):
-            weights = [x for module in modules for x in (module.weight, module.bias)]
-            return GlobalProjections(hidden_states, *weights)
-        # adapters, quantised layers and offloaded weights are only right when the module itself is called
-        return GlobalStates(*(self._heads(module(hidden_states)) for module in modules))
+        return project_globals(hidden_states, modules, self.num_heads)
+
+
+def project_globals(
+    hidden_states: Tensor, modules: tuple[Any, Any, Any], num_heads: int
+) -> GlobalProjections | GlobalStates:
+    """The global query, key and value layers of ``modules`` as the operation takes them."""
+    if all(is_plain(module) for module in modules):
+        weights = [x for module in modules for x in (module.weight, module.bias)]
+        return GlobalProjections(hidden_states, *weights)
+    # adapters, quantised layers and offloaded weights are only right when the module itself is called
+    return GlobalStates(*(module(hidden_states).unflatten(-1, (num_heads, -1)) for module in modules))

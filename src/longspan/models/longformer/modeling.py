@@ -86,8 +86,8 @@ class LongformerPreTrainedModel(LongspanPreTrainedModel):
     base_model_prefix = "longformer"
     attn_backends = tuple(BACKENDS)
     _no_split_modules: ClassVar[list[str]] = ["LongformerLayer", "LongformerEmbeddings"]
-    # a constant in checkpoints of old versions of transformers
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"embeddings\.position_ids$"]
+    # a constant in checkpoints of old versions of transformers, and the pooler, where a head has no use for it
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"embeddings\.position_ids$", r"(^|\.)pooler\."]
     config: LongformerConfig
 
 

@@ -1,0 +1,5 @@
+"""Long models made from the checkpoints of short ones."""
+
+from .converting import Conversion, convert
+
+__all__ = ["Conversion", "convert"]
