@@ -71,7 +71,7 @@ ARROWS = {
     "models": {"ops"},
     "tasks": set(),
     "predict": {"tasks", "models", "ops"},
-    "train": {"tasks", "models", "ops"},
+    "train": {"predict", "tasks", "models", "ops"},
     "cli": {"predict", "train", "tasks", "models", "ops"},
 }
 MEASURED_AGAINST = {"longformer", "led", "nystromformer", "big_bird"}

@@ -11,6 +11,7 @@ from longspan.cli.convert import convert
 from longspan.cli.demo import demo
 from longspan.cli.info import info
 from longspan.cli.tag import tag
+from longspan.cli.train import train
 
 app = typer.Typer(
     name="longspan",
@@ -38,6 +39,7 @@ def _longspan(
 
 
 app.command(short_help="Find passages in text files.")(tag)
+app.command(short_help="Train a model on a task.")(train)
 app.command(short_help="Read a real contract in one pass and show what it holds.")(demo)
 app.command(short_help="Make a long model of a short one.")(convert)
 app.command(short_help="Print versions, devices and attention backends.")(info)
