@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from longspan.tasks.registry import make_task
 from longspan.tasks.task import Encoding, Task
+
+if TYPE_CHECKING:
+    import torch
 
 FAMILIES = {"longformer": "Longformer", "nystromformer": "Nystromformer"}
 """Model type -> what the names of its classes begin with."""
@@ -79,14 +82,7 @@ def load(
         raise ValueError(f"{name} is a checkpoint for the task {found!r}, not for {task!r}")
     made = make_task(found, saved.get("options") or _options(found, config))
     model = load_model(name, made.head, device)
-    tokenizer = load_tokenizer(name, config["model_type"])
-    limit = longest_input(model.config)
-    max_length = _fit_length(saved.get("max_length") if max_length is None else max_length, limit)
-    if stride is None:
-        stride = saved.get("stride")
-    if stride is None:
-        stride = STRIDE if max_length is None else min(STRIDE, max_length // 4)
-    return Checkpoint(name, model, made, Encoding(tokenizer, max_length, stride, config["model_type"]))
+    return Checkpoint(name, model, made, load_encoding(name, model.config, max_length, stride))
 
 
 def read_config(name: str) -> dict[str, Any]:
@@ -122,6 +118,9 @@ def read_task_file(name: str) -> dict[str, Any]:
     saved = read_json_file(name, TASK_FILE, {})
     if saved and not isinstance(saved.get("task"), str):
         raise ValueError(f'{TASK_FILE} of {name!r} must name its task: {{"task": ..., "options": ...}}')
+    for key in ("max_length", "stride"):
+        if not isinstance(saved.get(key, 0), int):
+            raise ValueError(f"{key} in {TASK_FILE} of {name!r} must be a whole number, got {saved[key]!r}")
     return saved
 
 
@@ -155,29 +154,42 @@ def model_class(family: str, head: str) -> Any:
 
 
 def load_model(name: str, head: str, device: str | None = None) -> Any:
-    """The model in float32 and evaluation mode.
+    """The model in float32 and evaluation mode; ``head`` as in :func:`model_class`.
 
     Raises:
         OSError, ValueError: as in :func:`load`.
     """
     import torch
 
-    cls = model_class(read_config(name)["model_type"], head)
-    model, found = cls.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+    family = read_config(name)["model_type"]
+    cls = model_class(family, head)
+    # a model for a task is saved without a pooler
+    bare = {"add_pooling_layer": False} if (family, head) == ("longformer", "Model") else {}
+    model, found = cls.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **bare)
     missing = sorted(found["missing_keys"])
     if missing:
         listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise ValueError(f"{name} lacks weights of {cls.__name__} ({listed}): fine-tune it for this task first")
-    return model.to(device or default_device()).eval()
+    return model.to(find_device(device)).eval()
 
 
-def default_device() -> str:
-    """The first accelerator, else the CPU."""
+def find_device(name: str | None = None) -> torch.device:
+    """The device of that name; for None the first accelerator, else the CPU.
+
+    Raises:
+        ValueError: there is none.
+    """
     import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"device {name!r} cannot be used here: {reason}") from None
+    return device
 
 
 def load_tokenizer(name: str, family: str) -> Any:
@@ -192,6 +204,27 @@ def load_tokenizer(name: str, family: str) -> Any:
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(f"the tokenizer of {name} must give offsets (a fast one), got {type(tokenizer).__name__}")
     return tokenizer
+
+
+def load_encoding(name: str, config: Any, max_length: int | None = None, stride: int | None = None) -> Encoding:
+    """The checkpoint's tokenizer and its windows.
+
+    Args:
+        name: folder or hub id.
+        config: the model's configuration.
+        max_length, stride: as in :func:`load`.
+
+    Raises:
+        ValueError: the tokenizer is missing or damaged, or the lengths do not fit the model.
+    """
+    saved = read_task_file(name)
+    tokenizer = load_tokenizer(name, config.model_type)
+    max_length = _fit_length(saved.get("max_length") if max_length is None else max_length, longest_input(config))
+    if stride is None:
+        stride = saved.get("stride", STRIDE)
+        if max_length is not None:
+            stride = min(stride, max_length // 4)
+    return Encoding(tokenizer, max_length, stride, config.model_type)
 
 
 def longest_input(config: Any) -> int | None:
@@ -213,6 +246,7 @@ def _options(task: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """What a task can know from config.json alone."""
     if task not in ("classify", "tag"):
         return {}
-    labels = config.get("id2label") or {}
+    count = config.get("num_labels", 2)
+    labels = config.get("id2label") or {i: f"LABEL_{i}" for i in range(count)}
     names = [labels[key] for key in sorted(labels, key=int)]
     return {"labels": names, "problem": config.get("problem_type")} if task == "classify" else {"labels": names}

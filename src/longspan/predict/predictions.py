@@ -1,0 +1,237 @@
+"""A checkpoint applied to a data set: every row is checked first, then one JSON line for each, in input order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from longspan.predict.loading import Checkpoint, load
+from longspan.predict.loop import BATCH_TOKENS, OnBatch, predict_examples
+from longspan.predict.resumable import ResumableLines, fingerprint
+from longspan.tasks.examples import (
+    BadRow,
+    ChoiceExample,
+    Example,
+    QuestionExample,
+    TaggedExample,
+    TextExample,
+    keep_good,
+)
+from longspan.tasks.task import Prediction
+
+OnProgress = Callable[[int, int], None]
+"""Called with (windows done, windows in all)."""
+
+_KEPT = 20
+
+
+@dataclass
+class Check:
+    """What a first pass over a data set found.
+
+    Attributes:
+        rows: good rows.
+        windows: windows of the rows that have to be run.
+        bad: numbers of the bad rows that are left out, counted from 1.
+        faults: the first of them.
+        offset: rows, good and bad, before the first that has to be run.
+    """
+
+    rows: int = 0
+    windows: int = 0
+    bad: set[int] = field(default_factory=set)
+    faults: list[BadRow] = field(default_factory=list)
+    offset: int = 0
+
+
+def predict(
+    checkpoint: str | Path | Checkpoint,
+    data: str | Path,
+    out: str | Path,
+    *,
+    layout: str | None = None,
+    skip_bad: bool = False,
+    gold: bool = False,
+    device: str | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    on_progress: OnProgress | None = None,
+) -> Check:
+    """Write what a checkpoint says of each row of a data set, as JSON lines in input order.
+
+    All rows are read and encoded before the first is run, so that no fault is found late. The file appears when it is
+    whole. The same call after an interruption goes on with what ``OUT.partial`` holds.
+
+    Args:
+        checkpoint: folder or hub id, or one that is loaded.
+        data: file or folder in a form that the checkpoint's task reads.
+        out: where the lines go.
+        layout: name of a published layout; None to go by the file.
+        skip_bad: leave bad rows out instead of raising at the first.
+        gold: whether a row without a label is a bad one.
+        device, max_length, stride: as in :func:`longspan.predict.load`; not for a loaded checkpoint.
+        batch_tokens: tokens of one batch, padding included.
+        on_progress: called after each batch with the number of windows done and in all.
+
+    Returns:
+        What the first pass found, the rows that were left out among it.
+
+    Raises:
+        DataError: the data cannot be used; the message begins with file and line.
+        OSError, ValueError: the checkpoint or a file cannot be used, or ``out`` is ``data``.
+    """
+    loaded = as_loaded(checkpoint, device, max_length, stride)
+    if Path(out).exists() and Path(data).exists() and Path(out).samefile(data):
+        raise ValueError(f"{out} is the data to read: it would be replaced")
+    run = {
+        "checkpoint": _fingerprint_checkpoint(loaded.name),
+        "data": fingerprint(data),
+        "task": [loaded.task.name, loaded.task.options()],
+        "lengths": [loaded.encoding.max_length, loaded.encoding.stride],
+        "rows": [layout, skip_bad, gold],
+    }
+    lines = ResumableLines(out, run)
+    try:
+        check = check_data(loaded, data, layout, skip_bad, gold=gold, already=lines.done)
+        on_batch = count_batches(check.windows, on_progress)
+        for _, prediction in predict_rows(loaded, data, check, layout, batch_tokens, on_batch):
+            lines.write(prediction)
+            lines.flush()
+        lines.finish()
+    finally:
+        lines.close()
+    return check
+
+
+def check_data(
+    loaded: Checkpoint,
+    data: str | Path,
+    layout: str | None = None,
+    skip_bad: bool = False,
+    *,
+    gold: bool = False,
+    already: int = 0,
+) -> Check:
+    """Read and encode every row without running it.
+
+    Args:
+        loaded, data, layout, skip_bad, gold: as in :func:`predict`.
+        already: good rows at the beginning that do not have to be run.
+
+    Raises:
+        DataError: a row is bad and ``skip_bad`` is off, or there is no good one.
+    """
+    check = Check()
+    number = 0
+
+    def count() -> Iterator[int | BadRow]:
+        nonlocal number
+        for number, row in enumerate(_read(loaded, data, layout, gold), start=1):  # noqa: B007
+            features = row if isinstance(row, BadRow) else loaded.task.encode(row, loaded.encoding, training=False)
+            yield features if isinstance(features, BadRow) else len(features)
+
+    def skip(row: BadRow) -> None:
+        check.bad.add(number)
+        if len(check.faults) < _KEPT:
+            check.faults.append(row)
+
+    for windows in keep_good(count(), skip_bad, skip):
+        check.rows += 1
+        if check.rows <= already:
+            check.offset = number
+        else:
+            check.windows += windows
+    return check
+
+
+def predict_rows(
+    loaded: Checkpoint,
+    data: str | Path,
+    check: Check,
+    layout: str | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    on_batch: OnBatch | None = None,
+) -> Iterator[tuple[Any, Prediction]]:
+    """Each good row from ``check.offset`` on with what is said of it; the arguments are those of :func:`predict`."""
+    examples = read_good(loaded, data, check, layout, check.offset)
+    yield from predict_examples(loaded.task, loaded.model, examples, loaded.encoding, batch_tokens, on_batch)
+
+
+def read_good(
+    loaded: Checkpoint, data: str | Path, check: Check, layout: str | None = None, offset: int = 0
+) -> Iterator[Any]:
+    """The good rows after the first ``offset`` rows, as a first pass found them."""
+    for number, row in enumerate(loaded.task.read(str(data), layout), start=1):
+        if number > offset and number not in check.bad:
+            if isinstance(row, BadRow):  # the file has changed
+                raise row.error()
+            yield row
+
+
+def has_gold(task: str, example: Example) -> bool:
+    """Whether it is known what should be said of an example."""
+    if task == "mlm":  # the text is its own label
+        return True
+    if isinstance(example, TextExample):
+        return example.label is not None
+    if isinstance(example, TaggedExample):
+        return example.tags is not None
+    if isinstance(example, QuestionExample):
+        return bool(example.answers) or example.answerable is False
+    return not isinstance(example, ChoiceExample) or example.label is not None
+
+
+def as_loaded(
+    checkpoint: str | Path | Checkpoint,
+    device: str | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
+    task: str | None = None,
+) -> Checkpoint:
+    """The checkpoint, loaded where it is a name.
+
+    Raises:
+        ValueError: it is of another task, or cannot be loaded.
+        OSError: a file is missing.
+    """
+    if not isinstance(checkpoint, Checkpoint):
+        return load(checkpoint, task, device, max_length, stride)
+    if task is not None and checkpoint.task.name != task:
+        raise ValueError(f"{checkpoint.name} is a checkpoint for the task {checkpoint.task.name!r}, not for {task!r}")
+    if (device, max_length, stride) != (None, None, None):
+        raise ValueError("device, max_length and stride belong to longspan.predict.load: the checkpoint is loaded")
+    return checkpoint
+
+
+def count_batches(total: int, on_progress: OnProgress | None) -> OnBatch | None:
+    """From what is called after each batch to what is told how much is done."""
+    if on_progress is None:
+        return None
+    done = 0
+
+    def count(windows: int) -> None:
+        nonlocal done
+        done += windows
+        on_progress(done, total)
+
+    return count
+
+
+def _read(loaded: Checkpoint, data: str | Path, layout: str | None, gold: bool) -> Iterator[Any]:
+    """Rows of a data set; with ``gold`` those without a label are bad."""
+    for row in loaded.task.read(str(data), layout):
+        if gold and not isinstance(row, BadRow) and not has_gold(loaded.task.name, row):
+            yield BadRow(row.source, "the row has no label to evaluate against")
+        else:
+            yield row
+
+
+def _fingerprint_checkpoint(name: str) -> list[list[Any]]:
+    """Of the files of a checkpoint's folder alone, without the folders in it."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return [[name]]
+    return [entry for path in sorted(folder.iterdir()) if path.is_file() for entry in fingerprint(path)]

@@ -1,0 +1,188 @@
+"""Predictions of a data set, and scores: checked first, in order, resumed, bad rows counted."""
+
+import json
+import os
+
+import pytest
+
+from longspan.predict.evaluation import evaluate
+from longspan.predict.predictions import check_data, has_gold, predict
+from longspan.tasks.examples import (
+    ChoiceExample,
+    DataError,
+    QuestionExample,
+    Source,
+    TaggedExample,
+    TextExample,
+)
+from tests.predict.fakes import fake_checkpoint
+
+ROWS = ["1 2 3 4 5=15", "7=7", "no numbers", "1 13=14", "2 2=5", "3=3"]
+GOOD = [row for i, row in enumerate(ROWS) if i not in (2, 3)]
+
+
+def write(path, rows):
+    path.write_text("".join(f"{row}\n" for row in rows))
+    return path
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_one_line_a_row_in_input_order(tmp_path):
+    told = []
+    check = predict(
+        fake_checkpoint(),
+        write(tmp_path / "data.txt", GOOD),
+        tmp_path / "out.jsonl",
+        on_progress=lambda *at: told.append(at),
+    )
+    assert read(tmp_path / "out.jsonl") == [
+        {"id": "1", "sum": 15.0, "windows": 2},
+        {"id": "2", "sum": 7.0, "windows": 1},
+        {"id": "3", "sum": 4.0, "windows": 1},
+        {"id": "4", "sum": 3.0, "windows": 1},
+    ]
+    assert (check.rows, check.windows, check.bad) == (4, 5, set())
+    assert told[-1] == (5, 5) and sorted(os.listdir(tmp_path)) == ["data.txt", "out.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(ROWS, "data.txt:3: 'no numbers' holds no numbers"), (ROWS[3:], "data.txt:1: 13 has no place")],
+)
+def test_a_bad_row_is_found_before_anything_is_run(tmp_path, rows, message):
+    loaded = fake_checkpoint()
+    with pytest.raises(DataError, match=message):
+        predict(loaded, write(tmp_path / "data.txt", rows), tmp_path / "out.jsonl")
+    assert not loaded.model.shapes and not (tmp_path / "out.jsonl").exists()
+
+
+def test_bad_rows_are_left_out_and_counted(tmp_path):
+    check = predict(fake_checkpoint(), write(tmp_path / "data.txt", ROWS), tmp_path / "out.jsonl", skip_bad=True)
+    assert [line["id"] for line in read(tmp_path / "out.jsonl")] == ["1", "2", "5", "6"]
+    assert check.bad == {3, 4} and check.rows == 4
+    assert [str(fault.source).rpartition(":")[2] for fault in check.faults] == ["3", "4"]
+
+
+def test_data_without_a_good_row_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="every row is bad"):
+        predict(fake_checkpoint(), write(tmp_path / "data.txt", ROWS[2:4]), tmp_path / "out.jsonl", skip_bad=True)
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("skip_bad", [True, False])
+@pytest.mark.parametrize("after", range(1, 5))
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, after, skip_bad):
+    monkeypatch.setattr("longspan.predict.loop._BUFFER", 1)
+    data = write(tmp_path / "data.txt", ROWS if skip_bad else GOOD)
+    whole = tmp_path / "whole.jsonl"
+    predict(fake_checkpoint(), data, whole, skip_bad=skip_bad, batch_tokens=1)
+    out = tmp_path / "out.jsonl"
+    batches = []
+
+    def stop(done, total):
+        batches.append(done)
+        if len(batches) == after:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        predict(fake_checkpoint(), data, out, skip_bad=skip_bad, batch_tokens=1, on_progress=stop)
+    assert not out.exists()
+    written = len(read(tmp_path / "out.jsonl.partial"))
+    loaded, told = fake_checkpoint(), []
+    predict(loaded, data, out, skip_bad=skip_bad, batch_tokens=1, on_progress=lambda *at: told.append(at))
+    assert out.read_bytes() == whole.read_bytes()
+    expected = sum(line["windows"] for line in read(whole)[written:])
+    assert len(loaded.model.shapes) == expected and told[-1] == (expected, expected)
+
+
+def test_a_run_that_had_only_to_be_renamed(tmp_path, monkeypatch):
+    data, out = write(tmp_path / "data.txt", GOOD), tmp_path / "out.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(Interrupt))
+        with pytest.raises(Interrupt):
+            predict(fake_checkpoint(), data, out)
+    loaded = fake_checkpoint()
+    predict(loaded, data, out)
+    assert len(read(out)) == 4 and not loaded.model.shapes
+
+
+def test_other_options_or_data_start_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("longspan.predict.loop._BUFFER", 1)
+    data, out = write(tmp_path / "data.txt", GOOD), tmp_path / "out.jsonl"
+
+    def stop(done, total):
+        if done > 2:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        predict(fake_checkpoint(), data, out, batch_tokens=1, on_progress=stop)
+    assert read(tmp_path / "out.jsonl.partial")
+    predict(fake_checkpoint(factor=2), data, out)
+    assert [line["sum"] for line in read(out)] == [30, 14, 8, 6]
+    write(data, GOOD[1:])
+    predict(fake_checkpoint(factor=2), data, out)
+    assert [line["sum"] for line in read(out)] == [14, 8, 6]
+
+
+def test_the_data_is_never_replaced(tmp_path):
+    data = write(tmp_path / "data.txt", GOOD)
+    with pytest.raises(ValueError, match="is the data to read: it would be replaced"):
+        predict(fake_checkpoint(), data, data)
+    assert data.read_text().splitlines() == GOOD
+
+
+def test_a_loaded_checkpoint_has_its_lengths():
+    with pytest.raises(ValueError, match="the checkpoint is loaded"):
+        predict(fake_checkpoint(), "data", "out", max_length=3)
+
+
+@pytest.mark.parametrize("out", [None, "out.jsonl"])
+def test_scores_are_those_of_the_task(tmp_path, out):
+    out = out and tmp_path / out
+    found = evaluate(fake_checkpoint(), write(tmp_path / "data.txt", ROWS), out, skip_bad=True)
+    assert found.scores == {"exact": 0.75, "rows": 4.0}
+    assert (found.task, found.metric, found.rows, found.skipped, len(found.faults)) == ("sum", "exact", 4, 2, 2)
+    assert out is None or len(read(out)) == 4
+
+
+def test_a_row_without_a_label_is_found_before_anything_is_run(tmp_path):
+    loaded = fake_checkpoint()
+    data = write(tmp_path / "data.txt", ["1=1", "2"])
+    with pytest.raises(DataError, match=r"data\.txt:2: the row has no label to evaluate against"):
+        evaluate(loaded, data)
+    assert not loaded.model.shapes
+    found = evaluate(loaded, data, skip_bad=True)
+    assert found.scores["rows"] == 1 and found.skipped == 1
+
+
+def test_checking_runs_nothing_and_reads_each_row_once(tmp_path):
+    loaded = fake_checkpoint()
+    check = check_data(loaded, write(tmp_path / "data.txt", GOOD))
+    assert (check.rows, check.windows) == (4, 5)
+    assert loaded.task.encoded == 4 and not loaded.model.shapes
+
+
+@pytest.mark.parametrize(
+    ("task", "fields", "gold"),
+    [
+        ("classify", (TextExample, "text", None, None), False),
+        ("classify", (TextExample, "text", None, 0.0), True),
+        ("mlm", (TextExample, "text", None, None), True),
+        ("tag", (TaggedExample, "text", (), None), False),
+        ("tag", (TaggedExample, "text", (), ()), True),
+        ("answer", (QuestionExample, "q", "c", (), None), False),
+        ("answer", (QuestionExample, "q", "c", (), False), True),
+        ("answer", (QuestionExample, "q", "c", (("a", None),), None), True),
+        ("choose", (ChoiceExample, "p", ("a",), None), False),
+        ("choose", (ChoiceExample, "p", ("a",), 0), True),
+    ],
+)
+def test_what_counts_as_a_label(task, fields, gold):
+    kind, *values = fields
+    assert has_gold(task, kind("1", Source("f"), *values)) is gold
