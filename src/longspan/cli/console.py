@@ -1,4 +1,4 @@
-"""What the commands share: where they print, the table of passages, how a model is loaded."""
+"""What the commands share: where they print, errors, the table of passages, how a model is loaded."""
 
 from __future__ import annotations
 
@@ -62,6 +62,37 @@ def load_tagger(model: str | None) -> Tagger:
         fail(f"cannot load the model{'' if model is None else f' {model}'}: {error}")
 
 
+def one_line(error: Exception) -> str:
+    """An error's message on one line; that of a file begins with the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """End the command with one line where the block raises what a user can mend; the libraries' own bars are off."""
+    from safetensors import SafetensorError
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("longspan").setLevel(logging.WARNING)
+    verbosity = transformers_logging.get_verbosity()
+    # of a checkpoint whose head is not used it would print a report; what is missing is an error of ours
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        fail(one_line(error))
+    except RuntimeError as error:
+        # torch.OutOfMemoryError on accelerators, a plain RuntimeError of the allocator on a CPU
+        if "out of memory" not in str(error) and "allocate memory" not in str(error):
+            raise
+        fail("there is not enough memory; a smaller --batch-tokens or --max-length needs less")
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+
+
 @contextmanager
 def progress(total: int) -> Iterator[Progress]:
     """Show a bar over ``total`` documents on standard error while the block runs; nothing where it is no terminal."""
@@ -82,6 +113,18 @@ def progress(total: int) -> Iterator[Progress]:
     with bar:
         bar.add_task("", total=total)
         yield bar
+
+
+@contextmanager
+def count_windows(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while the block runs; gives what is called with (windows done, windows in all)."""
+    with progress(1) as bar:
+        bar.update(bar.task_ids[0], description=f"checking {description}")
+
+        def show(done: int, total: int) -> None:
+            bar.update(bar.task_ids[0], description=description, completed=done, total=total)
+
+        yield show
 
 
 @contextmanager

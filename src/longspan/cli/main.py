@@ -7,9 +7,15 @@ from typing import Annotated
 import typer
 
 from longspan import __version__
+from longspan.cli.answer import answer
+from longspan.cli.classify import classify
 from longspan.cli.convert import convert
 from longspan.cli.demo import demo
+from longspan.cli.embed import embed
+from longspan.cli.evaluate import evaluate
+from longspan.cli.fill import fill
 from longspan.cli.info import info
+from longspan.cli.predict import predict
 from longspan.cli.tag import tag
 from longspan.cli.train import train
 
@@ -39,7 +45,13 @@ def _longspan(
 
 
 app.command(short_help="Find passages in text files.")(tag)
+app.command(short_help="Answer questions about text files.")(answer)
+app.command(short_help="Say what text files are: a class, several, a number.")(classify)
+app.command(short_help="Fill the gaps of text files.")(fill)
+app.command(short_help="Make a vector of each text file.")(embed)
 app.command(short_help="Train a model on a task.")(train)
+app.command(short_help="Score a checkpoint on labelled data.")(evaluate)
+app.command(short_help="Write what a checkpoint says of each row of a data set.")(predict)
 app.command(short_help="Read a real contract in one pass and show what it holds.")(demo)
 app.command(short_help="Make a long model of a short one.")(convert)
 app.command(short_help="Print versions, devices and attention backends.")(info)

@@ -20,6 +20,7 @@ from longspan.cli.console import (
     set_share,
     write_page,
 )
+from longspan.cli.documents import check_encoding, read_document
 
 if TYPE_CHECKING:
     from longspan.predict.html import TaggedDocument
@@ -67,7 +68,7 @@ def tag(
 
     if html is not None:
         check_page_path(html, files or [])
-    _check_encoding(encoding)
+    check_encoding(encoding)
     sources = files or [STDIN]
     tagger = None
     documents: list[TaggedDocument] = []
@@ -77,7 +78,7 @@ def tag(
         for number, source in enumerate(sources):
             bar.update(bar.task_ids[0], description=source, completed=number)
             try:
-                text = _read(source, encoding)
+                text = read_document(source, encoding)
                 tagger = tagger or load_tagger(model)
                 result = tagger(text, progress=set_share(bar, number))
             except ValueError as error:
@@ -98,22 +99,6 @@ def tag(
         write_page(html, render_page(documents))
     if failed:
         raise typer.Exit(EXIT_UNREADABLE)
-
-
-def _read(source: str, encoding: str | None) -> str:
-    from longspan.predict.reading import UnreadableTextError, read_text
-
-    try:
-        return read_text(source, encoding)
-    except OSError as error:
-        raise UnreadableTextError(f"{source}: {error.strerror or error}") from None
-
-
-def _check_encoding(encoding: str | None) -> None:
-    try:
-        b"a".decode(encoding or "utf-8", "ignore")  # codecs.lookup would also take those that are not of text
-    except LookupError:
-        raise typer.BadParameter(f"there is no encoding {encoding!r}", param_hint="--encoding") from None
 
 
 def _json_line(document: TaggedDocument, n_tokens: int) -> str:

@@ -1,0 +1,44 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE", help="Text files; none, or -, is standard input.", show_default=False),
+]
+Model = Annotated[str, typer.Option(metavar="DIR_OR_ID", help="Folder or hub id of the model.")]
+Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", help="Folder or hub id of the model.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="File or folder in a form that the checkpoint's task reads.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a file and line.")]
+OneJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+TextEncoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="Encoding of the files; by default what a byte-order mark says, else UTF-8.",
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="cpu, cuda, ...; by default the first accelerator, else the CPU."),
+]
+MaxLength = Annotated[
+    int | None,
+    typer.Option(metavar="TOKENS", min=1, help="Length of a window; by default as much as the model reads."),
+]
+Stride = Annotated[
+    int | None,
+    typer.Option(metavar="TOKENS", min=0, help="Tokens that neighbouring windows share; by default 128, or less."),
+]
+BatchTokens = Annotated[
+    int, typer.Option(metavar="TOKENS", min=1, help="Tokens of one batch, padding included; less saves memory.")
+]
+Layout = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Published layout of the data; by default as the file looks.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them, instead of stopping.")]
