@@ -58,6 +58,9 @@ class Task(ABC, Generic[ExampleT]):
 
     greater_is_better: bool = True
 
+    special_tokens: tuple[str, ...] = ()
+    """Tokens that the task puts into its input: a tokenizer that lacks them gets them before training."""
+
     @abstractmethod
     def options(self) -> dict[str, Any]:
         """What ``type(self)(**options)`` needs to make this task again, ready for JSON."""
