@@ -1,4 +1,4 @@
-"""SQuAD's metric: by hand, and equal to what its evaluators say of eight published prediction files."""
+"""SQuAD's metric: by hand, and equal to what its evaluators say of seven published prediction files."""
 
 import json
 import lzma
