@@ -204,6 +204,36 @@ def test_a_layer_of_ones_own_still_gets_padded_input():
     assert scaled_error(run(model, rows.inputs(BASE))[rows.valid], wanted[rows.valid]) <= 1e-5
 
 
+def test_a_feed_forward_in_chunks_still_gets_a_multiple_of_them():
+    model = make_longformer(chunk_size_feed_forward=4)
+    rows = batch([21, 12], "ragged")
+    wanted = run(model, rows.inputs(BASE))
+    found = run(longspan.speed_up(model), rows.inputs(BASE))
+    assert len(swapped(model)) == 2
+    assert scaled_error(found[rows.valid], wanted[rows.valid]) <= 1e-5
+
+
+def test_adapters_of_peft():
+    peft = pytest.importorskip("peft")
+    model = make_longformer(TOKEN)
+    adapter = peft.LoraConfig(target_modules=["query", "value", "query_global"], init_lora_weights=False)
+    wrapped = peft.get_peft_model(model, adapter).eval()
+    inputs = batch([21, 12], "ragged").inputs(TOKEN)
+    wanted = wrapped(**inputs).logits
+    wanted.sum().backward()
+    grads = {name: p.grad.clone() for name, p in wrapped.named_parameters() if p.grad is not None}
+    wrapped.zero_grad()
+    found = longspan.speed_up(wrapped)(**inputs).logits
+    found.sum().backward()
+    assert len(swapped(wrapped)) == 2 and grads
+    valid = inputs["attention_mask"].bool()
+    assert scaled_error(found[valid], wanted[valid]) <= 1e-5
+    largest = max(float(grad.abs().max()) for grad in grads.values())
+    for name, parameter in wrapped.named_parameters():
+        if name in grads:
+            assert float((parameter.grad - grads[name]).abs().max()) <= 2e-5 * largest, name
+
+
 def test_inside_another_module_and_trained_by_an_optimizer():
     model = make_longformer(MASKED_LM)
     wrapped = nn.ModuleDict({"reader": model, "other": nn.Linear(2, 2)})

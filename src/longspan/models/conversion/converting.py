@@ -13,7 +13,7 @@ import torch
 from ..longformer.configuration import LongformerConfig
 from ..nystromformer.configuration import NystromformerConfig
 from .files import check_free, new_directory, read_tokenizer
-from .source import Source, check_fields, read_fields, read_source
+from .source import Source, check_fields, quiet_transformers, read_fields, read_source
 from .target import longformer_config, make_model, nystromformer_config
 
 logger = logging.getLogger("longspan.conversion")
@@ -119,7 +119,7 @@ def convert(
             "%s: %s has no place for %d weights of %s, which are not carried over: %s",
             name, type(model).__name__, len(dropped), found.architecture, ", ".join(dropped),
         )  # fmt: skip
-    with new_directory(target) as aside:
+    with new_directory(target) as aside, quiet_transformers():
         model.to(found.dtype).save_pretrained(aside)
         if tokenizer is not None:
             tokenizer.save_pretrained(aside)

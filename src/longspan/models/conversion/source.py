@@ -181,7 +181,7 @@ def _load(name: str, style: str, kind: str) -> tuple[Any, dict[str, Any]]:
         loader = getattr(longformer, f"Longformer{kind}")
     else:
         loader = transformers.AutoModel if kind == "Model" else getattr(transformers, f"AutoModel{kind}")
-    with _quiet():
+    with quiet_transformers():
         try:
             return loader.from_pretrained(name, dtype="auto", output_loading_info=True)
         except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -189,8 +189,8 @@ def _load(name: str, style: str, kind: str) -> tuple[Any, dict[str, Any]]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """What transformers reports of missing and unexpected weights is reported by the conversion."""
+def quiet_transformers() -> Iterator[None]:
+    """No bars, and no report of missing and unexpected weights, which the conversion makes itself."""
     level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -35,6 +35,7 @@ _FIELDS = (
     "problem_type",
 )
 _LOCAL = ("query", "key", "value")
+_POSITIONS = "embeddings.position_embeddings.weight"
 # rows of Nyströmformer's position table before a document's first token
 _NYSTROM_FIRST = 2
 
@@ -105,23 +106,24 @@ def make_model(source: Source, config: LongformerConfig | NystromformerConfig) -
 
 
 def _encoder_weights(source: Source, config: LongformerConfig | NystromformerConfig) -> dict[str, Tensor]:
+    """The weights of the new model without its head, with the pooler where it has a place."""
     given: dict[str, Tensor] = source.encoder.state_dict()
     weights = {name: weight for name, weight in given.items() if name.startswith(("embeddings.", "encoder."))}
-    is_longformer = isinstance(config, LongformerConfig)
-    new_first = config.position_offset if isinstance(config, LongformerConfig) else _NYSTROM_FIRST
-    name = "embeddings.position_embeddings.weight"
-    length = config.max_position_embeddings - (new_first if is_longformer else 0)
-    weights[name] = repeat_positions(weights[name], source.first_position, new_first, length)
-    if is_longformer and source.has_pooler:
-        weights |= {name: weight for name, weight in given.items() if name.startswith("pooler.")}
-    for index in range(config.num_hidden_layers):
-        attention = f"encoder.layer.{index}.attention.self"
-        if isinstance(config, NystromformerConfig):
-            size = config.conv_kernel_size
-            weights[f"{attention}.conv.weight"] = torch.zeros(config.num_attention_heads, 1, size or 0, 1)
-            continue
-        for part in _LOCAL:
+    layers = [f"encoder.layer.{index}.attention.self" for index in range(config.num_hidden_layers)]
+    length = config.max_position_embeddings
+    if isinstance(config, LongformerConfig):
+        first = config.position_offset
+        length -= first
+        for name in (f"{layer}.{part}" for layer in layers for part in _LOCAL):
             for kind in ("weight", "bias"):
                 # a Longformer has them already
-                weights.setdefault(f"{attention}.{part}_global.{kind}", weights[f"{attention}.{part}.{kind}"])
+                weights.setdefault(f"{name}_global.{kind}", weights[f"{name}.{kind}"])
+        if source.has_pooler:
+            weights |= {name: weight for name, weight in given.items() if name.startswith("pooler.")}
+    else:
+        first = _NYSTROM_FIRST
+        assert config.conv_kernel_size is not None
+        kernel = torch.zeros(config.num_attention_heads, 1, config.conv_kernel_size, 1)
+        weights |= {f"{layer}.conv.weight": kernel for layer in layers}
+    weights[_POSITIONS] = repeat_positions(weights[_POSITIONS], source.first_position, first, length)
     return weights

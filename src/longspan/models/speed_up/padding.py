@@ -32,8 +32,14 @@ def stop_padding(module: Any) -> None:
     if type(module).__name__ not in _KEEPERS or not hasattr(module, _METHOD) or _METHOD in vars(module):
         return
     layers = module.layers if hasattr(module, "layers") else module.encoder.layer
-    if all(any(isinstance(part, FastWindowAttention) for part in layer.modules()) for layer in layers):
+    if all(_takes_any_length(layer) for layer in layers):
         setattr(module, _METHOD, _KEEPERS[type(module).__name__])
+
+
+def _takes_any_length(layer: nn.Module) -> bool:
+    # a feed-forward in chunks wants a multiple of their size
+    chunk = getattr(layer, "chunk_size_feed_forward", 0)
+    return not chunk and any(isinstance(part, FastWindowAttention) for part in layer.modules())
 
 
 def pad_again(module: nn.Module) -> None:
