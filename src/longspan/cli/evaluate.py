@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longspan.cli.console import count_windows, out, user_errors
+from longspan.cli.console import count_windows, out, printable, user_errors
 from longspan.cli.options import BatchTokens, Checkpoint, Data, Device, Layout, MaxLength, OneJson, SkipBad, Stride
 from longspan.cli.predict import tell_skipped
 
@@ -69,15 +69,17 @@ def evaluate(
         }
         typer.echo(json.dumps(facts))
     else:
-        out().print(_table(found, data))
+        console = out()
+        told = f"{data}: {found.rows:,} rows, task {found.task}, {found.seconds:.1f} s"
+        console.print(printable(told), style="bold", soft_wrap=True, markup=False)
+        console.print(_table(found))
 
 
-def _table(found: Evaluation, data: str) -> Table:
+def _table(found: Evaluation) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    title = Text(f"{data}: {found.rows:,} rows, task {found.task}, {found.seconds:.1f} s", style="bold")
-    table = Table(title=title, title_justify="left", header_style="dim", expand=False)
+    table = Table(header_style="dim", expand=False)
     table.add_column("Metric")
     table.add_column("Score", justify="right")
     for name, value in found.scores.items():
