@@ -13,9 +13,20 @@ from typer.testing import CliRunner
 import longspan
 from longspan.cli.main import app
 
+READING = {"--device", "--max-length", "--batch-tokens", "--help", "-h"}
+DOCUMENTS = {"FILE", "--model", "--encoding"} | READING
+DATA = {"CHECKPOINT", "DATA", "--out", "--layout", "--skip-bad", "--stride", "--json"} | READING
+NO_ANSWER = {"--no-answer", "--always-answer"}
 FLAGS = {
     "longspan": {"--version", "--help", "-h"},
     "longspan tag": {"FILE", "--model", "--json", "--html", "--min-score", "--encoding", "--help", "-h"},
+    "longspan answer": {"--question", "-q", "--top-k", "--no-answer", "--always-answer", "--stride", "--json"}
+    | DOCUMENTS,
+    "longspan classify": {"--before", "--after", "--stride", "--json"} | DOCUMENTS,
+    "longspan fill": {"--top-k", "--json"} | DOCUMENTS,
+    "longspan embed": {"--out", "--pooling", "--normalize", "--save", "--stride"} | DOCUMENTS,
+    "longspan evaluate": DATA,
+    "longspan predict": DATA,
     "longspan demo": {"--html", "--copies", "--help", "-h"},
     "longspan convert": {
         "SOURCE",
