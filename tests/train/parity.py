@@ -40,7 +40,7 @@ class Parity(Task[TextExample]):
             if line.startswith("bad"):
                 yield BadRow(source, "it says so")
             else:
-                yield TextExample(f"{path}:{number}", source, line)
+                yield TextExample(f"{path}:{number}", source, line, label="of its tokens")
 
     def learn(self, examples):
         assert sum(1 for _ in examples) > 0

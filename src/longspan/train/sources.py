@@ -99,7 +99,7 @@ class Sources:
         Raises:
             DataError: an example cannot be encoded and ``skip_bad`` is off, or none can.
         """
-        windows = (task.encode(example, encoding, training=training) for example in examples)
+        windows = (_encode(task, example, encoding, training) for example in examples)
         for features in keep_good(windows, self.skip_bad, skipped):
             yield from features
 
@@ -113,7 +113,16 @@ class Sources:
             return None
         examples = list(self.read(task, "validation"))
         if self.skip_bad:
-            examples = [x for x in examples if not isinstance(task.encode(x, encoding, training=False), BadRow)]
+            examples = [x for x in examples if not isinstance(_encode(task, x, encoding, False), BadRow)]
         if not examples:
             raise ValueError(f"holdout {self.holdout} leaves no example for validation")
         return examples
+
+
+def _encode(task: Task[Any], example: Example, encoding: Encoding, training: bool) -> list[Features] | BadRow:
+    """The features of an example; a bad row if it is to validate with and has no label."""
+    from longspan.predict.predictions import has_gold
+
+    if not training and not has_gold(task.name, example):
+        return BadRow(example.source, "there is no label to validate with")
+    return task.encode(example, encoding, training=training)
