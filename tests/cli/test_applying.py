@@ -83,7 +83,8 @@ def test_embed_writes_an_array_or_lines(mlm, document, tmp_path):
     files = ["embed", document, tmp_path / "b.txt", "--model", mlm, "--normalize"]
     assert run(*files, "--out", tmp_path / "v.npy").exit_code == 0
     assert np.allclose(np.load(tmp_path / "v.npy"), expected, atol=1e-6)
-    assert run(*files, "--out", tmp_path / "v.jsonl").exit_code == 0
+    (told,) = lines(run(*files, "--out", tmp_path / "v.jsonl", "--json"))
+    assert told == {"file": str(tmp_path / "v.jsonl"), "vectors": 2}
     printed = lines(run(*files))
     assert printed == [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
     assert [line["file"] for line in printed] == [str(document), str(tmp_path / "b.txt")]

@@ -24,7 +24,7 @@ FLAGS = {
     | DOCUMENTS,
     "longspan classify": {"--before", "--after", "--stride", "--json"} | DOCUMENTS,
     "longspan fill": {"--top-k", "--json"} | DOCUMENTS,
-    "longspan embed": {"--out", "--pooling", "--normalize", "--save", "--stride"} | DOCUMENTS,
+    "longspan embed": {"--out", "--pooling", "--normalize", "--save", "--stride", "--json"} | DOCUMENTS,
     "longspan evaluate": DATA,
     "longspan predict": DATA,
     "longspan demo": {"--html", "--copies", "--help", "-h"},

@@ -39,6 +39,10 @@ def embed(
         Path | None,
         typer.Option(metavar="DIR", help="Write a model that sentence-transformers loads; then files may be missing."),
     ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Say what was written as one JSON object; printed vectors always are JSON."),
+    ] = False,
     encoding: TextEncoding = None,
     device: Device = None,
     max_length: MaxLength = None,
@@ -68,7 +72,7 @@ def embed(
         if save is not None:
             save_sentence_folder(embedder, save)
             if not files:
-                out().print(f"{save}: load it with sentence_transformers.SentenceTransformer", soft_wrap=True)
+                _tell({"saved": str(save)}, f"{save}: load it with sentence_transformers.SentenceTransformer", as_json)
                 return
 
         def work(text: str) -> np.ndarray:
@@ -83,7 +87,14 @@ def embed(
         each_document(files, encoding, work, show)
         if target is not None:
             _write(target, found)
-            out().print(f"{target}: {len(found):,} vectors", soft_wrap=True, markup=False)
+            _tell({"file": str(target), "vectors": len(found)}, f"{target}: {len(found):,} vectors", as_json)
+
+
+def _tell(facts: dict[str, str | int], sentence: str, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        out().print(sentence, soft_wrap=True, markup=False)
 
 
 def _json_line(source: str, characters: int, vector: np.ndarray) -> str:

@@ -151,11 +151,13 @@ def _run_buffer(
     with _inference(model) as device:
         for indices in batches([count_tokens(window) for window in flat], batch_tokens):
             windows = [flat[i] for i in indices]
-            batch = {name: value.to(device) for name, value in task.collate(windows, encoding).items()}
+            collated = task.collate(windows, encoding)
+            batch = {name: value.to(device) for name, value in collated.items()}
             inputs = {name: value for name, value in batch.items() if name not in ("labels", *task.targets)}
-            picked = task.pick(model(**inputs), batch)
+            # one copy a batch: an accelerator waits at each
+            picked = {name: _to_numpy(value) for name, value in task.pick(model(**inputs), batch).items()}
             for row, i in enumerate(indices):
-                outputs[i] = _take_row(task, picked, batch, row, flat[i])
+                outputs[i] = _take_row(task, picked, collated, row, flat[i])
             if on_batch is not None:
                 on_batch(len(indices))
     place = 0
@@ -165,7 +167,11 @@ def _run_buffer(
 
 
 def _take_row(
-    task: Reader, picked: Mapping[str, torch.Tensor], batch: Mapping[str, torch.Tensor], row: int, window: Features
+    task: Reader,
+    picked: Mapping[str, np.ndarray],
+    batch: Mapping[str, torch.Tensor],
+    row: int,
+    window: Features,
 ) -> RawOutputs:
     """One window's part of a batch's outputs, without the batch's padding."""
     part = slice(None)
@@ -176,13 +182,12 @@ def _take_row(
         mask = batch.get("attention_mask")
         left = n < width and mask is not None and not bool(mask[row, 0])
         part = slice(width - n, width) if left else slice(n)
-    result = {}
-    for name, value in picked.items():
-        kept = value[row]
-        # a figure for the whole row has no dimension to cut
-        kept = kept[part] if kept.dim() else kept
-        result[name] = (kept.float() if kept.is_floating_point() else kept).cpu().numpy()
-    return result
+    # a figure for the whole row has no dimension to cut; a copy, so that the batch's padding is not kept
+    return {name: (value[row][part] if value.ndim > 1 else value[row]).copy() for name, value in picked.items()}
+
+
+def _to_numpy(value: torch.Tensor) -> np.ndarray:
+    return (value.float() if value.is_floating_point() else value).cpu().numpy()
 
 
 def _has_choices(window: Features) -> bool:
