@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from longspan.tasks.examples import (
     TaggedExample,
     TextExample,
 )
-from tests.predict.fakes import fake_checkpoint
+from tests.predict.fakes import Echo, Sum, fake_checkpoint
 
 ROWS = ["1 2 3 4 5=15", "7=7", "no numbers", "1 13=14", "2 2=5", "3=3"]
 GOOD = [row for i, row in enumerate(ROWS) if i not in (2, 3)]
@@ -78,7 +79,7 @@ class Interrupt(Exception):
 @pytest.mark.parametrize("skip_bad", [True, False])
 @pytest.mark.parametrize("after", range(1, 5))
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, after, skip_bad):
-    monkeypatch.setattr("longspan.predict.loop._BUFFER", 1)
+    monkeypatch.setattr("longspan.predict.loop.BUFFER", 1)
     data = write(tmp_path / "data.txt", ROWS if skip_bad else GOOD)
     whole = tmp_path / "whole.jsonl"
     predict(fake_checkpoint(), data, whole, skip_bad=skip_bad, batch_tokens=1)
@@ -101,6 +102,48 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, afte
     assert len(loaded.model.shapes) == expected and told[-1] == (expected, expected)
 
 
+class Neighbours(Echo):
+    """Its scores depend on the batch, as rounding does."""
+
+    def forward(self, input_ids, attention_mask):
+        outputs = super().forward(input_ids, attention_mask)
+        outputs.logits[..., 0] += len(input_ids) / 1024
+        return outputs
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_a_resumed_run_makes_the_same_batches(tmp_path, monkeypatch, after):
+    monkeypatch.setattr("longspan.predict.loop.BUFFER", 2)
+    monkeypatch.setattr(
+        Sum, "decode", lambda self, e, f, outputs: {"id": e.id, "sum": float(outputs[0]["logits"].sum())}
+    )
+    data = write(tmp_path / "data.txt", [" ".join("12345"[: 1 + i * 7 % 5]) for i in range(20)])
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+
+    def checkpoint():
+        return replace(fake_checkpoint(), model=Neighbours().eval())
+
+    predict(checkpoint(), data, whole, batch_tokens=8)
+    lines = whole.read_text().splitlines(keepends=True)
+    assert len({json.loads(line)["sum"] % 1 for line in lines}) > 2
+    batches = []
+
+    def stop(done, total):
+        batches.append(done)
+        if len(batches) == after:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        predict(checkpoint(), data, out, batch_tokens=8, on_progress=stop)
+    # as a kill in the midst of a buffer leaves it
+    count = len((tmp_path / "out.jsonl.partial").read_text().splitlines())
+    (tmp_path / "out.jsonl.partial").write_text("".join(lines[: count + 1]) + lines[count + 1][:9])
+    loaded = checkpoint()
+    predict(loaded, data, out, batch_tokens=8)
+    assert out.read_bytes() == whole.read_bytes()
+    assert count == 0 or sum(rows for rows, _ in loaded.model.shapes) < 24  # of 24 windows
+
+
 def test_a_run_that_had_only_to_be_renamed(tmp_path, monkeypatch):
     data, out = write(tmp_path / "data.txt", GOOD), tmp_path / "out.jsonl"
     with monkeypatch.context() as patch:
@@ -113,7 +156,7 @@ def test_a_run_that_had_only_to_be_renamed(tmp_path, monkeypatch):
 
 
 def test_other_options_or_data_start_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr("longspan.predict.loop._BUFFER", 1)
+    monkeypatch.setattr("longspan.predict.loop.BUFFER", 1)
     data, out = write(tmp_path / "data.txt", GOOD), tmp_path / "out.jsonl"
 
     def stop(done, total):

@@ -34,6 +34,20 @@ def test_the_same_run_goes_on_after_the_last_whole_line(tmp_path, rest):
     assert out.read_bytes() == b'{"a": 1}\n{"b": 2}\n'
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_lines_can_be_forgotten(tmp_path, count):
+    lines = ResumableLines(tmp_path / "out.jsonl", {})
+    for i in range(3):
+        lines.write({"i": i})
+    lines.close()
+    lines = ResumableLines(tmp_path / "out.jsonl", {})
+    lines.keep(count)
+    assert lines.done == min(count, 3)
+    lines.write({"i": 9})
+    lines.finish()
+    assert [line[6:-1] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == [*"012"[:count], "9"]
+
+
 def test_another_run_starts_anew(tmp_path):
     out = tmp_path / "out.jsonl"
     lines = ResumableLines(out, {"run": 1})

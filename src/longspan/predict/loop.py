@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 16384
 """Tokens of one batch, padding included; a longer window is a batch of its own."""
 
-_BUFFER = 16
-"""Batches whose features are sorted together."""
+BUFFER = 16
+"""Batches whose features are sorted together: what a row shares a batch with is decided within them."""
 
 # Heads that say something of each token; the others say it of each row.
 _TOKEN_HEADS = frozenset({"ForTokenClassification", "ForQuestionAnswering", "ForMaskedLM"})
@@ -82,7 +82,7 @@ def run(
     for features in examples:
         buffer.append(features)
         tokens += sum(map(count_tokens, features))
-        if tokens >= _BUFFER * batch_tokens:
+        if tokens >= BUFFER * batch_tokens:
             yield from _run_buffer(task, model, buffer, encoding, batch_tokens, on_batch)
             buffer, tokens = [], 0
     yield from _run_buffer(task, model, buffer, encoding, batch_tokens, on_batch)

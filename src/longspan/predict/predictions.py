@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from longspan.predict import loop
 from longspan.predict.loading import Checkpoint, load
-from longspan.predict.loop import BATCH_TOKENS, OnBatch, predict_examples
+from longspan.predict.loop import BATCH_TOKENS, OnBatch, count_tokens, predict_examples
 from longspan.predict.resumable import ResumableLines, fingerprint
 from longspan.tasks.examples import (
     BadRow,
@@ -19,7 +20,7 @@ from longspan.tasks.examples import (
     TextExample,
     keep_good,
 )
-from longspan.tasks.task import Prediction
+from longspan.tasks.task import Features, Prediction
 
 OnProgress = Callable[[int, int], None]
 """Called with (windows done, windows in all)."""
@@ -36,6 +37,7 @@ class Check:
         windows: windows of the rows that have to be run.
         bad: numbers of the bad rows that are left out, counted from 1.
         faults: the first of them.
+        done: good rows that do not have to be run.
         offset: rows, good and bad, before the first that has to be run.
     """
 
@@ -43,6 +45,7 @@ class Check:
     windows: int = 0
     bad: set[int] = field(default_factory=set)
     faults: list[BadRow] = field(default_factory=list)
+    done: int = 0
     offset: int = 0
 
 
@@ -63,7 +66,8 @@ def predict(
     """Write what a checkpoint says of each row of a data set, as JSON lines in input order.
 
     All rows are read and encoded before the first is run, so that no fault is found late. The file appears when it is
-    whole. The same call after an interruption goes on with what ``OUT.partial`` holds.
+    whole. The same call after an interruption goes on with what ``OUT.partial`` holds, and writes the same file: rows
+    are put into the same batches again.
 
     Args:
         checkpoint: folder or hub id, or one that is loaded.
@@ -91,11 +95,12 @@ def predict(
         "data": fingerprint(data),
         "task": [loaded.task.name, loaded.task.options()],
         "lengths": [loaded.encoding.max_length, loaded.encoding.stride],
-        "rows": [layout, skip_bad, gold],
+        "rows": [layout, skip_bad, gold, batch_tokens],
     }
     lines = ResumableLines(out, run)
     try:
-        check = check_data(loaded, data, layout, skip_bad, gold=gold, already=lines.done)
+        check = check_data(loaded, data, layout, skip_bad, gold=gold, already=lines.done, batch_tokens=batch_tokens)
+        lines.keep(check.done)
         on_batch = count_batches(check.windows, on_progress)
         for _, prediction in predict_rows(loaded, data, check, layout, batch_tokens, on_batch):
             lines.write(prediction)
@@ -114,36 +119,40 @@ def check_data(
     *,
     gold: bool = False,
     already: int = 0,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> Check:
     """Read and encode every row without running it.
 
     Args:
-        loaded, data, layout, skip_bad, gold: as in :func:`predict`.
-        already: good rows at the beginning that do not have to be run.
+        loaded, data, layout, skip_bad, gold, batch_tokens: as in :func:`predict`.
+        already: good rows that were run; of these, those count as done that shared no batch with a later one.
 
     Raises:
         DataError: a row is bad and ``skip_bad`` is off, or there is no good one.
     """
     check = Check()
-    number = 0
+    number = tokens = 0
 
-    def count() -> Iterator[int | BadRow]:
+    def encode() -> Iterator[list[Features] | BadRow]:
         nonlocal number
         for number, row in enumerate(_read(loaded, data, layout, gold), start=1):  # noqa: B007
-            features = row if isinstance(row, BadRow) else loaded.task.encode(row, loaded.encoding, training=False)
-            yield features if isinstance(features, BadRow) else len(features)
+            yield row if isinstance(row, BadRow) else loaded.task.encode(row, loaded.encoding, training=False)
 
     def skip(row: BadRow) -> None:
         check.bad.add(number)
         if len(check.faults) < _KEPT:
             check.faults.append(row)
 
-    for windows in keep_good(count(), skip_bad, skip):
+    for features in keep_good(encode(), skip_bad, skip):
         check.rows += 1
-        if check.rows <= already:
-            check.offset = number
-        else:
-            check.windows += windows
+        check.windows += len(features)
+        tokens += sum(map(count_tokens, features))
+        if tokens >= loop.BUFFER * batch_tokens:  # where the loop runs what it has
+            tokens = 0
+            if check.rows <= already:
+                check.done, check.offset, check.windows = check.rows, number, 0
+    if check.rows == already:
+        check.done, check.offset, check.windows = check.rows, number, 0
     return check
 
 

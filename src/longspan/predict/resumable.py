@@ -38,12 +38,20 @@ class ResumableLines:
         run = json.loads(json.dumps(run))
         self.done = 0
         if self._partial.is_file() and _read_note(self._note) == run:
-            self.done = _keep_whole_lines(self._partial)
+            self.done = _cut(self._partial)
         else:
             # in this order: lines never stand beside the note of another run
             self._partial.unlink(missing_ok=True)
             self._note.write_text(json.dumps(run) + "\n", encoding="utf-8")
         self._file: IO[str] = open(self._partial, "a", encoding="utf-8", newline="\n")  # noqa: SIM115
+
+    def keep(self, count: int) -> None:
+        """Forget all of the ``done`` lines but the first ``count``; before the first is written."""
+        if count < self.done:
+            self._file.close()
+            _cut(self._partial, count)
+            self._file = open(self._partial, "a", encoding="utf-8", newline="\n")  # noqa: SIM115
+            self.done = count
 
     def write(self, value: Mapping[str, Any]) -> None:
         """Add one line; it is ASCII."""
@@ -82,14 +90,14 @@ def _read_note(path: Path) -> Any:
         return None
 
 
-def _keep_whole_lines(path: Path) -> int:
-    """Cut off what follows the last line end; the number of lines that stay."""
-    count = end = place = 0
+def _cut(path: Path, most: int | None = None) -> int:
+    """Leave whole lines only, ``most`` of them at most; how many there are."""
+    count = end = 0
     with open(path, "r+b") as file:
-        while block := file.read(1 << 20):
-            count += block.count(b"\n")
-            if b"\n" in block:
-                end = place + block.rindex(b"\n") + 1
-            place += len(block)
+        for line in file:
+            if count == most or not line.endswith(b"\n"):
+                break
+            count += 1
+            end += len(line)
         file.truncate(end)
     return count
