@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import logging
 
 import longspan.train.trainer  # noqa: F401 (before forking, for it takes seconds)
 from longspan.train import Arguments, checkpoints, train
@@ -102,4 +103,6 @@ def main(folder: Path, family: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    # tqdm has a lock that forked processes share: one that is killed while it holds it would stop all others
+    logging.disable_progress_bar()
     main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -11,11 +11,13 @@ import multiprocessing
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainerCallback
+from transformers.utils import logging
 
 import longspan.train.trainer as trainer_module
 from longspan.train import Arguments, engine, train
@@ -62,7 +64,7 @@ def work(folder: Path, out: Path, family: str, values: dict[str, Any], options: 
     if processes > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
         os.environ |= {"LOCAL_WORLD_SIZE": str(processes)}
-        store = torch.distributed.FileStore(str(out) + ".store", processes)
+        store = torch.distributed.FileStore(how["store"], processes)
         torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=processes)
     make, Trainer = engine.training_arguments, trainer_module.TaskTrainer
 
@@ -86,10 +88,11 @@ def work(folder: Path, out: Path, family: str, values: dict[str, Any], options: 
 
 
 def run(processes: int, folder: Path, out: Path, *case: Any, **how: Any) -> None:
-    # forked before anything has started a thread
+    # forked before anything has started a thread; a new store, for a killed run leaves what it wrote in its own
     context = multiprocessing.get_context("fork")
+    how |= {"processes": processes, "store": tempfile.mktemp(dir=folder)}
     workers = [
-        context.Process(target=work, args=(folder, out, *case), kwargs={"rank": rank, "processes": processes, **how})
+        context.Process(target=work, args=(folder, out, *case), kwargs={"rank": rank, **how})
         for rank in range(processes)
     ]
     for worker in workers:
@@ -153,4 +156,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    # tqdm has a lock that forked processes share: one that is killed while it holds it would stop all others
+    logging.disable_progress_bar()
     main(Path(sys.argv[1]))

@@ -13,7 +13,9 @@ pytest.importorskip("accelerate")
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("family", "seed"), [("Longformer", 0), ("Nystromformer", 1)])
+@pytest.mark.parametrize(
+    ("family", "seed"), [("Longformer", 0), pytest.param("Nystromformer", 1, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_reaches_the_same_weights(family, seed, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "tests.train.crash_worker", str(tmp_path), family, str(seed)],

@@ -58,17 +58,17 @@ def test_it_learns_and_leaves_a_model(place, family, tmp_path):
         place,
         tmp_path / "run",
         family=family,
-        arguments=Arguments(steps=40, batch=8, lr=1e-2, cpu=True),
+        arguments=Arguments(steps=25, batch=8, lr=1e-2, cpu=True),
         validation=place / "validation.txt",
         on_progress=lambda *told: seen.append(told),
     )
     before = next(line["eval_accuracy"] for line in result.history if line["step"] == 0)
     assert result.scores["accuracy"] > max(0.6, before + 0.1)
-    assert result.rows == 30 and result.steps == 40 and result.resumed is None
+    assert result.rows == 30 and result.steps == 25 and result.resumed is None
     losses = [line["loss"] for line in result.history if "loss" in line]
     assert losses[-1] < losses[0] and result.loss == losses[-1]
     assert {told[0] for told in seen} == {"read", "check", "train", "evaluate"}
-    assert [told[1:3] for told in seen if told[0] == "train"][-1] == (40, 40)
+    assert [told[1:3] for told in seen if told[0] == "train"][-1] == (25, 25)
     cls = {"longformer": longspan.LongformerForTokenClassification}.get(
         family, longspan.NystromformerForTokenClassification
     )

@@ -211,6 +211,7 @@ class _Run:
             self.arguments.keep,
             [Follow(self.tell)],
         )
+        set_seed(self.arguments.seed + self.settings.process_index)  # dropout of its own in each process
         if evaluate is not None:
             evaluate.whole = trainer.is_fsdp_enabled
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
