@@ -302,6 +302,11 @@ def test_starts_that_cannot_be(place, keywords, message, tmp_path):
         run(place, tmp_path / "run", **keywords)
 
 
+def test_a_model_is_not_trained_in_its_own_folder(place):
+    with pytest.raises(ValueError, match="out must be another folder than that of the model"):
+        run(place, place / "longformer")
+
+
 def test_a_missing_file(place, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.txt"):
         run(place, tmp_path / "run", data=tmp_path / "nothing.txt")

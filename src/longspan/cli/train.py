@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longspan.cli.console import err, fail, out, printable
+from longspan.cli.console import err, fail, one_line, out, printable
 
 if TYPE_CHECKING:
     from longspan.train.recipe import Recipe
@@ -157,7 +157,7 @@ def _errors() -> Iterator[None]:
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         if not _is_first():
             raise typer.Exit(1) from None
-        fail(" ".join(str(error).split()))
+        fail(one_line(error))
 
 
 @contextmanager

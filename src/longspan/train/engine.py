@@ -85,6 +85,8 @@ def train(
         task = make_task(task)
         if "seed" in task.options():
             task = make_task(task.name, {**task.options(), "seed": arguments.seed})
+    if start.model is not None and Path(start.model).resolve() == Path(out).resolve():
+        raise ValueError(f"out must be another folder than that of the model, got {out} for both")
     sources = Sources(
         str(data),
         None if validation is None else str(validation),
