@@ -180,6 +180,27 @@ def test_perplexity_is_that_of_the_models_own_loss(family):
     assert predictions[1]["tokens"] == len(plain(SENTENCES[0])) and predictions[2]["targets"] == 0
 
 
+def test_a_model_learns_to_fill_gaps():
+    torch.manual_seed(0)
+    tokenizer, task = byte_level(), MaskedLanguage()
+    encoding = Encoding(tokenizer, 64, family="nystromformer")
+    examples = [example(text, i) for i, text in enumerate(SENTENCES)]
+    rows = [w for e in examples for w in task.encode(e, encoding, True)]
+    fields = token_fields(tokenizer)
+    model = model_class("nystromformer", task.head)(preset_config("tiny", "nystromformer", max_length=64, **fields))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for epoch in range(50):
+        batch = task.collate([{**row, "epoch": epoch, "row": i} for i, row in enumerate(rows)], encoding)
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    features = [task.encode(e, encoding, False) for e in examples]
+    outputs = run(task, model, features, encoding)
+    scores = task.score(examples, [task.decode(*parts) for parts in zip(examples, features, outputs, strict=True)])
+    # a guess has 340, the frequencies of the tokens leave about 80
+    assert scores["perplexity"] < 20
+
+
 def test_a_model_that_knows_nothing_needs_the_bits_of_its_vocabulary():
     task, text = MaskedLanguage(), "party ü agreement " * 20
     features = task.encode(example(text), ENCODING, False)

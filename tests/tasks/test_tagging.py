@@ -233,6 +233,29 @@ def test_a_model_tags_long_and_short_documents_alike():
             assert 0.2 <= entity["score"] <= 1
 
 
+def test_a_model_learns_tags():
+    torch.manual_seed(0)
+    kinds = {"party": "B-party", "licensee": "B-party", "licensor": "B-party", "agreement": "B-thing"}
+    examples = [
+        example(words, [kinds.get(word.strip(",.:;"), "O") for word in words], str(i))
+        for i, words in enumerate(sentence.split() for sentence in SENTENCES)
+    ]
+    task, encoding = Tag(), Encoding(byte_level(), 24, 8)
+    task.learn(examples)
+    fields = {**token_fields(byte_level()), **task.settings()}
+    model = LongformerForTokenClassification(preset_config("tiny", max_length=24, **fields))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batch = task.collate([w for e in examples for w in task.encode(e, encoding, True)], encoding)
+    for _ in range(40):
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    features = [task.encode(e, encoding, False) for e in examples]
+    outputs = run(task, model, features, encoding)
+    predictions = [task.decode(*parts) for parts in zip(examples, features, outputs, strict=True)]
+    assert task.score(examples, predictions)["f1"] == 1
+
+
 def test_batches():
     gold = [example(["party"], ["O"]), example(SENTENCES[0].split(), ["O"] * 14)]
     windows = [w for e in gold for w in TASK.encode(e, ENCODING, True)]
