@@ -1,21 +1,21 @@
-"""Two steps, an interruption, two more: the same weights as four at once. Then export, load, and score."""
-
-import argparse
-import json
+"""Two steps, an interruption, two more: the same weights as four at once."""
 
 import numpy as np
 import pytest
 import torch
 
-from longspan.models.longformer import LongformerForTokenClassification
-from longspan.tasks.cuad import CATEGORIES, Contract
-from longspan.tasks.passages import Passage
-from longspan.train import contracts as recipe
+from longspan.models.longformer import LongformerForMaskedLM, LongformerForTokenClassification
 from longspan.train.crops import CropSampler, Encoded
 from longspan.train.export import build_config
-from longspan.train.initialize import FREQUENCIES, circular_positions, initialize
+from longspan.train.initialize import (
+    FREQUENCIES,
+    circular_positions,
+    initialize_classifier,
+    initialize_encoder,
+)
 from longspan.train.loop import Schedule, Trainer, learning_rate
 from longspan.train.muon import orthogonalize
+from longspan.train.objectives import PassageLabels
 
 SHAPE = {
     "hidden_size": 64,
@@ -34,11 +34,15 @@ def make_trainer(folder, **schedule):
     labels = np.stack([ids % 7 == 0, ids % 5 == 0], axis=1)
     document = Encoded(ids, np.zeros((200, 2), int), labels, np.array([[0, 3, 5], [1, 90, 95]]))
     torch.manual_seed(0)
-    model = LongformerForTokenClassification(build_config(SHAPE, 40, 64, 2))
+    masked = LongformerForMaskedLM(build_config(SHAPE, 40, 64, 2))
+    model = LongformerForTokenClassification(masked.config)
+    model.longformer = masked.longformer
     vectors = rng.normal(size=(40, 64 - 2 * len(FREQUENCIES))).astype(np.float32)
-    initialize(model, word_vectors=vectors, rates=np.array([0.1, 0.2]), offsets=((1,), (0,)))
-    sampler = CropSampler([document], [labels], focus=2, length=32, batch=2)
-    return Trainer(model, sampler, Schedule(**schedule), torch.ones(2), folder)
+    initialize_encoder(model.longformer, word_vectors=vectors, offsets=((1,), (0,)))
+    initialize_classifier(model.classifier, np.array([0.1, 0.2]))
+    sampler = CropSampler([document], [labels], focus=2, vocabulary=40, length=32, batch=2)
+    objective = PassageLabels(model, sampler, torch.ones(2), torch.full((2,), 3.0), masked.lm_head, guesses=0.1)
+    return Trainer(objective, Schedule(**schedule), folder)
 
 
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
@@ -48,7 +52,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
     rest = make_trainer(tmp_path / "parts", steps=4)
     rest.run()
     assert whole.step == rest.step == 4
-    for (name, a), b in zip(whole.model.state_dict().items(), rest.model.state_dict().values(), strict=True):
+    for (name, a), b in zip(whole.objective.state_dict().items(), rest.objective.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     for name, a in whole.averaged.items():
         assert torch.equal(a, rest.averaged[name]), name
@@ -56,13 +60,13 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
 
 def test_training_changes_the_weights_and_lowers_the_loss(tmp_path):
     trainer = make_trainer(tmp_path, steps=60)
-    before = trainer.model.classifier.weight.detach().clone()
+    before = trainer.objective.model.classifier.weight.detach().clone()
     first = np.mean([trainer.train_step() for _ in range(5)])
     while trainer.step < 55:
         trainer.train_step()
     last = np.mean([trainer.train_step() for _ in range(5)])
     assert last < first
-    assert not torch.equal(before, trainer.model.classifier.weight)
+    assert not torch.equal(before, trainer.objective.model.classifier.weight)
 
 
 def test_time_ends_a_run_as_steps_do(tmp_path):
@@ -96,35 +100,7 @@ def test_heads_begin_by_looking_their_distance():
     shape = SHAPE | {"num_hidden_layers": 1, "attention_window": 16}
     model = LongformerForTokenClassification(build_config(shape, 40, 256, 2)).eval()
     vectors = np.random.default_rng(0).normal(size=(40, 32)).astype(np.float32)
-    initialize(model, word_vectors=vectors, rates=np.array([0.1, 0.1]), offsets=((3,),))
+    initialize_encoder(model.longformer, word_vectors=vectors, offsets=((3,),))
     maps = model(torch.randint(5, 40, (1, 50)), output_attentions=True).attentions[0]
     # Column x of a map is the key at distance x - 8.
     assert (maps[0, 0, 10:40].argmax(dim=-1) == 3 + 8).float().mean() > 0.9
-
-
-def test_the_recipe_runs_from_contracts_to_a_checkpoint(tmp_path, monkeypatch):
-    pytest.importorskip("sklearn")
-    monkeypatch.setattr(recipe, "SHAPE", SHAPE)
-    monkeypatch.setattr(recipe, "LOOKS", ((1,), (0,)))
-    monkeypatch.setattr(recipe, "VOCABULARY", 300)
-    contracts = []
-    for i in range(6):
-        text = (
-            f"SUPPLY AGREEMENT number {i}\n\nThis Agreement is governed by the laws of Ohio. " + "Nothing else. " * 40
-        )
-        title, law = "SUPPLY AGREEMENT", "This Agreement is governed by the laws of Ohio."
-        marks = [(c, title) for c in CATEGORIES[:6]] + [(c, law) for c in (*CATEGORIES[6:], "Warranty Duration")]
-        passages = tuple(Passage(c, text.index(s), text.index(s) + len(s)) for c, s in marks)
-        contracts.append(
-            Contract(f"{i}.txt", ("train", "train", "train", "train", "validation", "test")[i], text, passages)
-        )
-    arguments = argparse.Namespace(out=tmp_path, steps=2, minutes=float("inf"), seed=0)
-    trainer = recipe.train(contracts, arguments)
-    assert trainer.step == 2
-    results = recipe.evaluate(contracts, tmp_path / "model", test=True)
-    assert set(results["test"]) == {"model", "sentences", "patterns"}
-    assert set(results["validation"]["model"]) == {*CATEGORIES, "mean"}
-    assert json.loads((tmp_path / "model" / "decoding.json").read_text()).keys() == set(CATEGORIES)
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert config["position_period"] == recipe.PERIOD and config["dtype"] == "float16"
-    assert list(config["id2label"].values()) == recipe.LABELS

@@ -104,17 +104,22 @@ class SentenceClassifier:
         ]
         return self
 
-    def score(self, text: str) -> list[Passage]:
-        """Every sentence as a passage of every category, with its probability."""
+    def probabilities(self, text: str) -> tuple[list[tuple[int, int]], np.ndarray]:
+        """The sentences of a text, and (S, C) their probabilities."""
         sentences = split_sentences(text)
         if not sentences:
-            return []
+            return [], np.zeros((0, len(self.categories)))
         x = self._features.transform([text[a:b] for a, b in sentences])
-        found = []
-        for category, model in zip(self.categories, self._models, strict=True):
-            p = model.predict_proba(x)[:, 1]
-            found += [Passage(category, a, b, float(s)) for (a, b), s in zip(sentences, p, strict=True)]
-        return found
+        return sentences, np.stack([model.predict_proba(x)[:, 1] for model in self._models], axis=1)
+
+    def score(self, text: str) -> list[Passage]:
+        """Every sentence as a passage of every category, with its probability."""
+        sentences, p = self.probabilities(text)
+        return [
+            Passage(category, a, b, float(p[s, c]))
+            for c, category in enumerate(self.categories)
+            for s, (a, b) in enumerate(sentences)
+        ]
 
     def tune(self, documents: Sequence[tuple[str, Sequence[Passage]]]) -> SentenceClassifier:
         """Choose each category's threshold by F1 on (text, passages) pairs that were not learnt from."""

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from longspan.tasks.cuad import CATEGORIES, Contract, read_contracts
+from longspan.train.pretraining import PERIOD, VOCABULARY, read_tokenizer
 
 if TYPE_CHECKING:
     from longspan.train.crops import Encoded
 
 logger = logging.getLogger("longspan.train")
 
-VOCABULARY = 8192
-PERIOD = 256
+POSITIVE = 3.0
+"""Weight in the loss of a positive label."""
 EDGE_WEIGHT = 0.3
 """Weight in the loss of the labels for the first and last token of a passage."""
 OTHER_WEIGHT = 0.3
@@ -48,15 +50,7 @@ LABELS = [f"I-{c}" for c in CATEGORIES] + [f"B-{c}" for c in CATEGORIES]
 
 def main(argv: list[str] | None = None) -> None:
     """Run the recipe from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m longspan.train.contracts", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with CUAD's two files (default: $LONGSPAN_DATA/cuad)")
-    parser.add_argument("--out", type=Path, default=Path("runs/contracts"), help="folder of the run")
-    parser.add_argument("--steps", type=int, default=6539, help="optimizer steps of 4,096 tokens")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop, rate decayed, after this long")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
-    parser.add_argument("--test", action="store_true", help="score model and baselines on the test part at the end")
-    arguments = parser.parse_args(argv)
+    arguments = parse(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
@@ -81,51 +75,104 @@ def main(argv: list[str] | None = None) -> None:
     (arguments.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The arguments of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m longspan.train.contracts", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with CUAD's two files (default: $LONGSPAN_DATA/cuad)")
+    parser.add_argument("--out", type=Path, default=Path("runs/contracts"), help="folder of the run")
+    parser.add_argument("--encoder", type=Path, help="pretrained encoder (longspan.train.pretraining) to begin with")
+    parser.add_argument("--steps", type=int, default=6539, help="optimizer steps of 4,096 tokens")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop, rate decayed, after this long")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor of the learning rates")
+    parser.add_argument("--dropout", type=float, default=0.1, help="dropout of hidden states")
+    parser.add_argument("--masked", type=float, default=0.1, help="share of the tokens that are hidden")
+    parser.add_argument("--guesses", type=float, default=0.0, help="weight of guessing the hidden tokens")
+    parser.add_argument("--teacher", type=float, default=0.0, help="weight of a sentence classifier's soft labels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
+    parser.add_argument("--test", action="store_true", help="score model and baselines on the test part at the end")
+    return parser.parse_args(argv)
+
+
 def train(contracts: list[Contract], arguments: argparse.Namespace) -> Any:
     """Train (or finish training) and write the checkpoint to ``out/model``; returns the trainer."""
     import torch
-    from tokenizers import Tokenizer
 
-    from longspan.models.longformer import LongformerForTokenClassification
     from longspan.train.crops import CropSampler, add_edges
-    from longspan.train.export import build_config, export
-    from longspan.train.initialize import FREQUENCIES, initialize
+    from longspan.train.export import export
     from longspan.train.loop import Schedule, Trainer
-    from longspan.train.vocabulary import embed_words, train_tokenizer
+    from longspan.train.objectives import PassageLabels
+    from longspan.train.teacher import soft_labels
 
     chosen = [c for c in contracts if c.part == "train"]
     tokenizer_file = arguments.out / "tokenizer.json"
-    if not tokenizer_file.exists():
-        train_tokenizer((c.text for c in chosen), VOCABULARY).save(str(tokenizer_file), pretty=False)
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    if arguments.encoder is not None:
+        shutil.copyfile(arguments.encoder / "tokenizer.json", tokenizer_file)
+    tokenizer = read_tokenizer(tokenizer_file, [c.text for c in chosen], VOCABULARY)
     others = sorted({p.category for c in contracts for p in c.passages} - set(CATEGORIES))
     documents = encode_all(tokenizer, chosen, [*CATEGORIES, *others])
     labels = [add_edges(d, len(CATEGORIES)) for d in documents]
-    columns = labels[0].shape[1]
-    rates = sum(x.sum(axis=0) for x in labels) / sum(len(x) for x in labels)
+    edges = len(CATEGORIES) + len(others)
+    weights = [1.0] * len(CATEGORIES) + [OTHER_WEIGHT] * len(others) + [EDGE_WEIGHT] * 2 * len(CATEGORIES)
+    positive = [POSITIVE] * len(weights)
+    if arguments.teacher:
+        soft = soft_labels(chosen, documents, CATEGORIES, arguments.out / "teacher.npy", seed=arguments.seed)
+        labels = [np.concatenate([x, s], axis=1) for x, s in zip(labels, soft, strict=True)]
+        weights += [arguments.teacher] * len(CATEGORIES)
+        positive += [1.0] * len(CATEGORIES)
+    rates = sum(x.sum(axis=0, dtype=np.float64) for x in labels) / sum(len(x) for x in labels)
 
-    schedule = Schedule(steps=arguments.steps, minutes=arguments.minutes, seed=arguments.seed)
+    model, lm_head = build(arguments, documents, np.clip(rates, 1e-6, 0.5))
+    sampler = CropSampler(
+        documents,
+        labels,
+        focus=len(CATEGORIES),
+        vocabulary=tokenizer.get_vocab_size(),
+        masked=arguments.masked,
+        seed=arguments.seed,
+    )
+    objective = PassageLabels(
+        model, sampler, torch.tensor(weights), torch.tensor(positive), lm_head, guesses=arguments.guesses
+    )
+    schedule = Schedule(steps=arguments.steps, minutes=arguments.minutes, rate=arguments.rate, seed=arguments.seed)
+    trainer = Trainer(objective, schedule, arguments.out)
+    trainer.run()
+    trainer.use_average()
+    keep = [*range(len(CATEGORIES)), *range(edges, edges + len(CATEGORIES))]
+    export(model, tokenizer_file, arguments.out / "model", labels=LABELS, columns=keep, positive=POSITIVE)
+    return trainer
+
+
+def build(arguments: argparse.Namespace, documents: list[Encoded], rates: np.ndarray) -> tuple[Any, Any]:
+    """The untrained model, and the head for hidden tokens where it is wanted.
+
+    Its encoder comes from ``arguments.encoder``, or begins as `initialize` says.
+    """
+    import torch
+
+    from longspan.models.longformer import LongformerConfig, LongformerForMaskedLM, LongformerForTokenClassification
+    from longspan.train.export import build_config
+    from longspan.train.initialize import FREQUENCIES, initialize_classifier, initialize_encoder
+    from longspan.train.vocabulary import embed_words
+
     torch.manual_seed(arguments.seed)
-    model = LongformerForTokenClassification(build_config(SHAPE, VOCABULARY, PERIOD, columns))
+    if arguments.encoder is None:
+        config = build_config(SHAPE | {"hidden_dropout_prob": arguments.dropout}, VOCABULARY, PERIOD, len(rates))
+        masked = LongformerForMaskedLM(config)
+        width = config.hidden_size - 2 * len(FREQUENCIES)
+        vectors = embed_words([d.ids for d in documents], VOCABULARY, width, seed=arguments.seed)
+        initialize_encoder(masked.longformer, word_vectors=vectors, offsets=LOOKS, seed=arguments.seed)
+    else:
+        config = LongformerConfig.from_pretrained(arguments.encoder)
+        config.num_labels, config.hidden_dropout_prob = len(rates), arguments.dropout
+        masked = LongformerForMaskedLM.from_pretrained(arguments.encoder, config=config)
+    model = LongformerForTokenClassification(config)
+    model.longformer = masked.longformer
+    initialize_classifier(model.classifier, rates, seed=arguments.seed)
     for name, p in model.named_parameters():
         # No token is global here: these weights are never read.
         p.requires_grad_("_global." not in name)
-    weights = torch.ones(columns)
-    weights[len(CATEGORIES) :] = OTHER_WEIGHT
-    weights[len(CATEGORIES) + len(others) :] = EDGE_WEIGHT
-    sampler = CropSampler(documents, labels, focus=len(CATEGORIES), seed=arguments.seed)
-    trainer = Trainer(model, sampler, schedule, weights, arguments.out)
-    if not trainer.checkpoint.exists():
-        width = SHAPE["hidden_size"] - 2 * len(FREQUENCIES)
-        vectors = embed_words([d.ids for d in documents], VOCABULARY, width, seed=arguments.seed)
-        initialize(model, word_vectors=vectors, rates=np.clip(rates, 1e-6, 0.5), offsets=LOOKS, seed=arguments.seed)
-        trainer.restart_average()
-    trainer.run()
-    trainer.use_average()
-    first = len(CATEGORIES) + len(others)
-    keep = [*range(len(CATEGORIES)), *range(first, first + len(CATEGORIES))]
-    export(model, tokenizer_file, arguments.out / "model", labels=LABELS, columns=keep, positive=schedule.positive)
-    return trainer
+    return model, masked.lm_head if arguments.guesses else None
 
 
 def encode_all(tokenizer: Any, contracts: list[Contract], categories: list[str]) -> list[Encoded]:

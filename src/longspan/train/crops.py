@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MASK_ID = 4
+NO_TARGET = -100
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,19 @@ class Encoded:
     offsets: np.ndarray
     labels: np.ndarray
     spans: np.ndarray
+
+
+class Batch(NamedTuple):
+    """What one training step reads.
+
+    ids: (B, L) int64 with some tokens hidden, padded with 1. labels: (B, L, C) float32. valid: (B, L) bool.
+    hidden: (B, L) int64, the tokens that were hidden, `NO_TARGET` elsewhere.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    valid: np.ndarray
+    hidden: np.ndarray
 
 
 def encode(tokenizer: Tokenizer, text: str, passages: Iterable[Passage], categories: Sequence[str]) -> Encoded:
@@ -70,8 +84,23 @@ def add_edges(document: Encoded, categories: int) -> np.ndarray:
     return labels
 
 
+def hide(ids: np.ndarray, share: float, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Hide a `share` of the tokens: of ten, eight become ``<mask>``, one another of the `size` ids, one stays.
+
+    Special tokens are never hidden. Source: Devlin et al.: BERT, 2018, section 3.1.
+
+    Returns:
+        (N,) ids as the model sees them, (N,) the tokens that were chosen, `NO_TARGET` elsewhere.
+    """
+    chosen = (rng.random(len(ids)) < share) & (ids > MASK_ID)
+    dice = rng.random(len(ids))
+    shown = np.where(chosen & (dice < 0.8), MASK_ID, ids)
+    shown = np.where(chosen & (dice >= 0.9), rng.integers(MASK_ID + 1, size, len(ids)), shown)
+    return shown, np.where(chosen, ids, NO_TARGET)
+
+
 class CropSampler:
-    """Draws batches of crops: half around passages, half anywhere.
+    """Draws batches of crops: a share around passages, the rest anywhere.
 
     A crop around a passage takes a category with probability proportional to the square root of its number of passages,
     one of its passages, and a place that holds the passage's first or last token or a token between. A crop anywhere
@@ -85,13 +114,21 @@ class CropSampler:
         labels: Sequence[np.ndarray],
         *,
         focus: int,
+        vocabulary: int,
         length: int = 512,
         batch: int = 8,
+        around: float = 0.5,
         masked: float = 0.1,
         seed: int = 0,
     ) -> None:
-        self.documents, self.labels = documents, labels
+        """Documents and their `labels` (N, C); the first `focus` categories are those to draw crops around.
+
+        vocabulary: number of token ids. length, batch: shape of a draw. around: share of the crops around passages.
+        masked: share of the tokens that `hide` takes.
+        """
+        self.documents, self.labels, self.vocabulary = documents, labels, vocabulary
         self.length, self.batch, self.masked, self.seed = length, batch, masked, seed
+        self.around = round(batch * around)
         self._places: list[list[tuple[int, int, int]]] = [[] for _ in range(focus)]
         for d, document in enumerate(documents):
             for category, first, last in document.spans:
@@ -102,26 +139,24 @@ class CropSampler:
         sizes = np.array([len(d.ids) for d in documents], dtype=np.float64)
         self._document_odds = sizes / sizes.sum()
 
-    def draw(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Batch number `step`.
-
-        Returns:
-            ids (B, L) int64 padded with 1, labels (B, L, C) float32, valid (B, L) bool.
-        """
+    def draw(self, step: int) -> Batch:
+        """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
-        columns = self.labels[0].shape[1]
-        ids = np.ones((self.batch, self.length), dtype=np.int64)
-        labels = np.zeros((self.batch, self.length, columns), dtype=np.float32)
-        valid = np.zeros((self.batch, self.length), dtype=bool)
+        shape = (self.batch, self.length)
+        batch = Batch(
+            ids=np.ones(shape, dtype=np.int64),
+            labels=np.zeros((*shape, self.labels[0].shape[1]), dtype=np.float32),
+            valid=np.zeros(shape, dtype=bool),
+            hidden=np.full(shape, NO_TARGET, dtype=np.int64),
+        )
         for row in range(self.batch):
-            d, start = self._around(rng) if row % 2 == 0 else self._anywhere(rng)
+            d, start = self._around(rng) if row < self.around else self._anywhere(rng)
             piece = self.documents[d].ids[start : start + self.length]
             n = len(piece)
-            hide = (rng.random(n) < self.masked) & (piece > MASK_ID)
-            ids[row, :n] = np.where(hide, MASK_ID, piece)
-            labels[row, :n] = self.labels[d][start : start + self.length]
-            valid[row, :n] = True
-        return ids, labels, valid
+            batch.ids[row, :n], batch.hidden[row, :n] = hide(piece, self.masked, self.vocabulary, rng)
+            batch.labels[row, :n] = self.labels[d][start : start + self.length]
+            batch.valid[row, :n] = True
+        return batch
 
     def _around(self, rng: np.random.Generator) -> tuple[int, int]:
         places = self._places[int(rng.choice(len(self._places), p=self._category_odds))]

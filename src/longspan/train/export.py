@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from longspan.models.longformer import LongformerConfig, LongformerForTokenClassification
 
 
-def build_config(shape: dict[str, Any], vocabulary: int, period: int, labels: int) -> LongformerConfig:
+def build_config(shape: dict[str, Any], vocabulary: int, period: int, labels: int = 2) -> LongformerConfig:
     """Configuration of the contract model: its position table is one period long and serves any length."""
     from longspan.models.longformer import LongformerConfig
 
@@ -61,7 +61,12 @@ def export(
     state["classifier.bias"] = state["classifier.bias"][keep] - math.log(positive)
     small.load_state_dict(state)
     small.half().save_pretrained(folder)
-    shutil.copyfile(tokenizer_file, folder / "tokenizer.json")
+    save_tokenizer(tokenizer_file, folder)
+
+
+def save_tokenizer(file: Path, folder: Path) -> None:
+    """Put the tokenizer of `file` into the folder of a checkpoint."""
+    shutil.copyfile(file, folder / "tokenizer.json")
     names = {"bos": "<s>", "cls": "<s>", "pad": "<pad>", "sep": "</s>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
     settings = {"tokenizer_class": "LongformerTokenizer", **{f"{k}_token": v for k, v in names.items()}}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from longspan.models.longformer import LongformerForTokenClassification
+    from longspan.models.longformer import LongformerModel
+    from longspan.models.longformer.token_heads import LongformerLMHead
 
 FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
 """Cycles in one period of the position table; two dimensions each."""
@@ -30,32 +31,30 @@ def circular_positions(period: int) -> Tensor:
 
 
 @torch.no_grad()
-def initialize(
-    model: LongformerForTokenClassification,
+def initialize_encoder(
+    encoder: LongformerModel,
     *,
     word_vectors: np.ndarray,
-    rates: np.ndarray,
     scale: float = 0.1,
     offsets: Sequence[Sequence[int]],
     seed: int = 0,
 ) -> None:
-    """Set the weights of a `LongformerForTokenClassification` in place.
+    """Set the weights in place.
 
     Args:
         word_vectors: (V, d - 2 F) float32; the last 2 F dimensions are the positions' own.
-        rates: (C,) share of tokens with each label; the classifier's biases begin at their log odds.
         scale: root mean square of an embedding row.
         offsets: per layer, per head, the distance at which a head begins to look; 0 looks by content alone.
     """
-    config = model.config
+    config = encoder.config
     period = config.position_period
     if period is None:
-        raise ValueError("model must have a position_period, got None")
+        raise ValueError("encoder must have a position_period, got None")
     d, heads = config.hidden_size, config.num_attention_heads
     reserved = 2 * len(FREQUENCIES)
     size = d // heads
     generator = torch.Generator().manual_seed(seed)
-    embeddings = model.longformer.embeddings
+    embeddings = encoder.embeddings
     words = torch.from_numpy(word_vectors)
     words = words / words.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
     embeddings.word_embeddings.weight.normal_(0, 0.02 * scale, generator=generator)
@@ -67,7 +66,7 @@ def initialize(
     table[2 : 2 + period, d - reserved :] = scale * positions[: len(table) - 2]
 
     layer: Any
-    for layer, looks in zip(model.longformer.encoder.layer, offsets, strict=True):
+    for layer, looks in zip(encoder.encoder.layer, offsets, strict=True):
         attention = layer.attention.self
         for linear in (attention.query, attention.key):
             linear.weight.normal_(0, 0.5 / math.sqrt(d), generator=generator)
@@ -93,6 +92,19 @@ def initialize(
         for output in (layer.attention.output, layer.output):
             output.dense.weight.zero_()
             output.dense.bias.zero_()
-    model.classifier.weight.normal_(0, 0.02, generator=generator)
-    odds = torch.from_numpy(np.log(rates / (1 - rates))).float()
-    model.classifier.bias.copy_(odds)
+
+
+@torch.no_grad()
+def initialize_classifier(classifier: nn.Linear, rates: np.ndarray, seed: int = 0) -> None:
+    """Small weights; biases at the log odds of `rates` (C,), the share of tokens with each label."""
+    classifier.weight.normal_(0, 0.02, generator=torch.Generator().manual_seed(seed))
+    classifier.bias.copy_(torch.from_numpy(np.log(rates / (1 - rates))).float())
+
+
+@torch.no_grad()
+def initialize_lm_head(lm_head: LongformerLMHead, counts: np.ndarray) -> None:
+    """Guesses begin at the hidden state itself, turned to `counts` (V,), how often each id occurs."""
+    nn.init.eye_(lm_head.dense.weight)
+    lm_head.dense.bias.zero_()
+    odds = (counts + 1) / (counts + 1).sum()
+    lm_head.bias.copy_(torch.from_numpy(np.log(odds)).float())

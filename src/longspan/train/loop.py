@@ -1,4 +1,4 @@
-"""The training loop: crops in, weights and their moving average out; stops and resumes anywhere."""
+"""The training loop: an objective in, weights and their moving average out; stops and resumes anywhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from longspan.train.crops import CropSampler
 from longspan.train.muon import build_optimizers
 
 logger = logging.getLogger("longspan.train")
@@ -25,20 +23,19 @@ class Schedule:
     """How long and how fast.
 
     steps: optimizer steps at most. minutes: wall-clock minutes at most, over all resumed parts; the learning rate has
-    decayed to zero when either is reached. warmup: share of the run with a rising rate. average: decay of the moving
-    average of the weights, per step. positive: weight of a positive label in the loss. save_every: seconds between
-    checkpoints.
+    decayed to zero when either is reached. rate: factor of all learning rates. warmup: share of the run with a rising
+    rate. average: decay of the moving average of the weights, per step. save_every: seconds between checkpoints.
     """
 
     steps: int = 6000
     minutes: float = math.inf
+    rate: float = 1.0
     lr_matrix: float = 5e-3
     lr_embedding: float = 2e-3
     lr_other: float = 2e-3
     weight_decay: float = 0.1
     warmup: float = 0.03
     average: float = 0.995
-    positive: float = 3.0
     clip: float = 1.0
     save_every: float = 120.0
     seed: int = 0
@@ -52,18 +49,15 @@ def learning_rate(progress: float, warmup: float) -> float:
 
 
 class Trainer:
-    """Trains `model` on crops of `sampler`; `column_weights` (C,) weighs the labels in the loss."""
+    """Trains `objective`, a module that is called with the number of a step and returns its loss."""
 
-    def __init__(
-        self, model: Any, sampler: CropSampler, schedule: Schedule, column_weights: Tensor, folder: Path
-    ) -> None:
-        self.model, self.sampler, self.schedule, self.folder = model, sampler, schedule, folder
-        self.column_weights = column_weights
+    def __init__(self, objective: nn.Module, schedule: Schedule, folder: Path) -> None:
+        self.objective, self.schedule, self.folder = objective, schedule, folder
         self.optimizers = build_optimizers(
-            model,
-            lr_matrix=schedule.lr_matrix,
-            lr_embedding=schedule.lr_embedding,
-            lr_other=schedule.lr_other,
+            objective,
+            lr_matrix=schedule.rate * schedule.lr_matrix,
+            lr_embedding=schedule.rate * schedule.lr_embedding,
+            lr_other=schedule.rate * schedule.lr_other,
             weight_decay=schedule.weight_decay,
         )
         self._base = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
@@ -72,8 +66,8 @@ class Trainer:
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
     def restart_average(self) -> None:
-        """Begin the moving average at the model's present weights."""
-        self.averaged = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        """Begin the moving average at the present weights."""
+        self.averaged = {n: p.detach().clone() for n, p in self.objective.named_parameters()}
 
     @property
     def checkpoint(self) -> Path:
@@ -88,7 +82,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self.load()
-        self.model.train()
+        self.objective.train()
         saved = time.monotonic()
         while self.progress < 1 and (until is None or self.step < until):
             began, cpu = time.monotonic(), time.process_time()
@@ -106,25 +100,16 @@ class Trainer:
         """One optimizer step; returns the loss."""
         # Dropout must not depend on where a run was interrupted.
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)
-        ids, labels, valid = (torch.from_numpy(a) for a in self.sampler.draw(self.step))
-        period = self.model.config.position_period
-        shift = int(torch.randint(period, ()))
-        positions = (2 + (shift + torch.arange(ids.shape[1])) % period).expand_as(ids)
         factor = learning_rate(self.progress, self.schedule.warmup)
         for optimizer, base in zip(self.optimizers, self._base, strict=True):
             for group, lr in zip(optimizer.param_groups, base, strict=True):
                 group["lr"] = lr * factor
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.model(input_ids=ids, attention_mask=valid.long(), position_ids=positions).logits
-        losses = nn.functional.binary_cross_entropy_with_logits(
-            logits.float(), labels, pos_weight=torch.tensor(self.schedule.positive), reduction="none"
-        )
-        loss = (losses * self.column_weights * valid[..., None]).sum() / valid.sum()
+        loss = self.objective(self.step)
         loss.backward()
-        nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], self.schedule.clip)
+        nn.utils.clip_grad_norm_([p for p in self.objective.parameters() if p.grad is not None], self.schedule.clip)
         for optimizer in self.optimizers:
             optimizer.step()
-        self.model.zero_grad(set_to_none=True)
+        self.objective.zero_grad(set_to_none=True)
         self.step += 1
         self._average()
         return float(loss.detach())
@@ -133,7 +118,7 @@ class Trainer:
     def _average(self) -> None:
         # Early on a plain mean: the first weights should not linger in the average.
         decay = min(self.schedule.average, self.step / (self.step + 10))
-        for name, p in self.model.named_parameters():
+        for name, p in self.objective.named_parameters():
             if id(p) in self._trained:
                 self.averaged[name].lerp_(p, 1 - decay)
 
@@ -143,7 +128,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
-            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
             "averaged": self.averaged,
             "optimizers": [o.state_dict() for o in self.optimizers],
         }
@@ -155,15 +140,15 @@ class Trainer:
         """Go on where the checkpoint stopped."""
         state = torch.load(self.checkpoint, weights_only=True)
         self.step, self.seconds, self.cpu_seconds = state["step"], state["seconds"], state["cpu_seconds"]
-        self.model.load_state_dict(state["model"])
+        self.objective.load_state_dict(state["objective"])
         self.averaged = state["averaged"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         logger.info("resumed at step %d", self.step)
 
     def use_average(self) -> None:
-        """Put the averaged weights into the model."""
-        self.model.load_state_dict(self.averaged, strict=False)
+        """Put the averaged weights into the objective's modules."""
+        self.objective.load_state_dict(self.averaged, strict=False)
 
     def _log(self, loss: float) -> None:
         logger.info("step %d, %.1f %%, %.1f min, loss %.4f", self.step, 100 * self.progress, self.seconds / 60, loss)
