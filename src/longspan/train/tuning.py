@@ -11,7 +11,7 @@ import numpy as np
 from longspan.tasks.decoding import find_passages, limit_passages
 from longspan.tasks.document import Document
 from longspan.tasks.passages import Passage, Score, match
-from longspan.tasks.rules import Rule
+from longspan.tasks.rules import POOLS, Rule
 
 Example = tuple[Document, Mapping[str, np.ndarray], Sequence[Passage]]
 """A document, its `normalize`d probabilities with the insides pooled over words, its gold passages."""
@@ -19,30 +19,34 @@ Example = tuple[Document, Mapping[str, np.ndarray], Sequence[Passage]]
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 LIMITS = ((None, False), (1, False), (1, True))
 """`limit` and `earliest` of the rules that are tried."""
+NEIGHBOURS = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
+"""Weights of a threshold and its neighbours; see `tune_rule`."""
 
 
 def candidates() -> Iterator[Rule]:
     """Every kind of rule but its threshold and limit, simple ones first."""
     for split in (None, 0.3):
-        for unit, extend, gap in itertools.product(("tokens", "snap"), (1.0, 0.5), (1, 4)):
-            yield Rule(unit=unit, extend=extend, gap=gap, split=split)
-        yield Rule(unit="sentences", join=True, split=split)
-    yield Rule(unit="sentences", join=False, split=None)
+        for unit, gap in itertools.product(("tokens", "snap"), (0, 1, 4)):
+            yield Rule(unit=unit, extend=0.5, gap=gap, split=split)
+        for pool in POOLS:
+            yield Rule(unit="sentences", join=True, split=split, pool=pool)
+    for pool in POOLS:
+        yield Rule(unit="sentences", join=False, split=None, pool=pool)
 
 
 def tune_rule(category: str, examples: Sequence[Example]) -> tuple[Rule, Score]:
     """The rule with the best F1 of one category, and its score.
 
-    The F1 of a threshold is averaged with those of its two neighbours before the best is taken: a peak that a few
-    passages make would not come back on other contracts. Ties go to the earlier, simpler candidate.
+    The F1 of a threshold is averaged with those of its neighbours before the best is taken: a peak that a few passages
+    make would not come back on other contracts. Ties go to the earlier, simpler candidate.
     """
     best: tuple[float, Rule, Score] | None = None
     for shape in candidates():
         rules = [[replace(shape, threshold=t, limit=n, earliest=e) for n, e in LIMITS] for t in THRESHOLDS]
         scores = [_score(category, row, examples) for row in rules]
         for variant in range(len(LIMITS)):
-            f1 = np.pad([row[variant].f1 for row in scores], 1, mode="edge")
-            smooth = (f1[:-2] + 2 * f1[1:-1] + f1[2:]) / 4
+            f1 = np.pad([row[variant].f1 for row in scores], len(NEIGHBOURS) // 2, mode="edge")
+            smooth = np.convolve(f1, NEIGHBOURS, mode="valid")
             i = int(smooth.argmax())
             if best is None or smooth[i] > best[0] + 1e-9:
                 best = (float(smooth[i]), rules[i][variant], scores[i][variant])
