@@ -76,7 +76,7 @@ def test_a_broken_archive_is_an_error_with_its_place(tmp_path, pack):
         read_text(str(file))
 
 
-@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", gzip.compress(b"")])
+@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", gzip.compress(b"")], ids=["nothing", "mark", "gzip"])
 def test_an_empty_file_is_an_error(tmp_path, data):
     with pytest.raises(DataError, match=r"file\.txt: the file is empty"):
         lines_of(tmp_path, data)
