@@ -71,21 +71,6 @@ def test_sentences_are_judged_whole():
     assert found(words(4), Rule("sentences", 0.5)) == []
 
 
-def test_a_sentence_may_be_judged_by_its_likeliest_token():
-    column = words(5, value=0.8)
-    assert found(column, Rule("sentences", 0.5)) == []
-    assert found(column, Rule("sentences", 0.5, pool="max")) == ["The law of Ohio governs it."]
-    (passage,) = decode(probabilities([column]), OFFSETS, TEXT, ["X"], {"X": Rule("sentences", 0.5, pool="max")})
-    assert passage.score == pytest.approx(0.8)
-    # A sentence without a token has no probability, wherever it stands.
-    offsets = np.array([(0, 0), WORDS[2], WORDS[3], (0, 0)])
-    rule = {"X": Rule("sentences", 0.5, pool="max")}
-    passages = decode(np.array([[0.9], [0.1], [0.6], [0.9]]), offsets, TEXT, ["X"], rule)
-    assert [p.start for p in passages] == [TEXT.index("The law")]
-    with pytest.raises(ValueError, match="pool must be one of mean, max, got 'sum'"):
-        Rule(pool="sum")
-
-
 def test_neighbouring_sentences_join_unless_told_otherwise_or_a_new_one_begins():
     column = words(*range(8, 18))
     joined = ["Parties may not assign it. Nor may they sell it."]

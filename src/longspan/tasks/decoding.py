@@ -83,18 +83,19 @@ def find_passages(
         begin: (N,) probabilities of a beginning, not pooled.
         document: the text. rule: the category's rule.
     """
+    sums = np.concatenate([[0.0], np.cumsum(inside)])
     if rule.unit == "sentences":
-        first, last = _sentence_runs(inside, begin, document, rule)
+        first, last = _sentence_runs(sums, begin, document, rule)
     else:
         first, last = _token_runs(inside, begin, rule)
-    scores = _pool(inside, first, last, rule)
+    means = (sums[last] - sums[first]) / np.maximum(last - first, 1)
     found: dict[tuple[int, int], Passage] = {}
-    for run in np.flatnonzero(scores >= rule.threshold).tolist():
+    for run in np.flatnonzero(means >= rule.threshold).tolist():
         start, end = document.characters(int(first[run]), int(last[run]))
         if rule.unit == "snap" and start < end:
             start, end = document.snap(start, end)
         if start < end:
-            found[start, end] = Passage(category, start, end, min(float(scores[run]), 1.0))
+            found[start, end] = Passage(category, start, end, min(float(means[run]), 1.0))
     return [found[key] for key in sorted(found)]
 
 
@@ -117,27 +118,14 @@ def _token_runs(inside: np.ndarray, begin: np.ndarray, rule: Rule) -> tuple[np.n
     return likely[fresh], likely[ends] + 1
 
 
-def _pool(inside: np.ndarray, first: np.ndarray, last: np.ndarray, rule: Rule) -> np.ndarray:
-    """(R,) mean or maximum of the probabilities from token `first` to token `last` - 1; 0 where there is none."""
-    if rule.unit == "sentences" and rule.pool == "max":
-        if not len(first):
-            return np.zeros(0)
-        # Of the ranges first[0] to last[0], last[0] to first[1], first[1] to last[1], ... every other one.
-        edges = np.stack([first, last], axis=1).ravel()
-        highest = np.maximum.reduceat(np.append(inside, 0.0), edges)[::2]
-        return np.where(last > first, highest, 0.0)
-    sums = np.concatenate([[0.0], np.cumsum(inside)])
-    return np.asarray((sums[last] - sums[first]) / np.maximum(last - first, 1))
-
-
 def _sentence_runs(
-    inside: np.ndarray, begin: np.ndarray, document: Document, rule: Rule
+    sums: np.ndarray, begin: np.ndarray, document: Document, rule: Rule
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same of sentences with a sufficient probability, which neighbours may share."""
+    """The same of sentences with a sufficient mean, which neighbours may share."""
     first, last = document.tokens[:, 0], document.tokens[:, 1]
-    scores = _pool(inside, first, last, rule)
+    means = (sums[last] - sums[first]) / np.maximum(last - first, 1)
     runs: list[tuple[int, int]] = []
-    for s in np.flatnonzero((scores >= rule.threshold) & (last > first)).tolist():
+    for s in np.flatnonzero((means >= rule.threshold) & (last > first)).tolist():
         a, b = int(first[s]), int(last[s])
         joins = rule.join and bool(runs) and runs[-1][1] >= a
         if joins and rule.split is not None and begin[a : min(b, a + 8)].max() >= rule.split:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 UNITS = ("tokens", "snap", "sentences")
-POOLS = ("mean", "max")
 
 
 @dataclass(frozen=True)
@@ -17,9 +16,8 @@ class Rule:
     """How one category is read off the probabilities.
 
     unit: ``tokens`` takes runs of likely tokens as they are; ``snap`` moves their ends to the edges of sentences close
-        by; ``sentences`` judges whole sentences by their probability and joins neighbours.
-    pool: whether the probability of a sentence is the mean or the maximum of its tokens' (``sentences``).
-    threshold: least score of a passage (mean probability of its tokens, or as `pool` says).
+        by; ``sentences`` judges whole sentences by their mean probability and joins neighbours.
+    threshold: least score of a passage (mean probability of its tokens).
     extend: least probability of a token inside a run (``tokens`` and ``snap``), as a fraction of the threshold.
     gap: unlikely tokens (``tokens`` and ``snap``) or 0 (``sentences``) that a run may bridge.
     split: probability of ``B-X`` from which a new passage begins inside a run; None never splits there.
@@ -36,13 +34,10 @@ class Rule:
     join: bool = True
     limit: int | None = None
     earliest: bool = False
-    pool: str = "mean"
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
             raise ValueError(f"unit must be one of {', '.join(UNITS)}, got {self.unit!r}")
-        if self.pool not in POOLS:
-            raise ValueError(f"pool must be one of {', '.join(POOLS)}, got {self.pool!r}")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be between 0 and 1, got {self.threshold!r}")
 

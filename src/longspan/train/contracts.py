@@ -192,10 +192,10 @@ def evaluate(contracts: list[Contract], model_folder: Path, *, test: bool) -> di
     from longspan.tasks.passages import score_texts
     from longspan.tasks.rules import save_rules
     from longspan.train.evaluation import read_examples, report
-    from longspan.train.tuning import score_examples, tune
+    from longspan.train.tuning import GROUPS, score_examples, tune
 
     parts = {p: [c for c in contracts if c.part == p] for p in ("train", "validation", "test")}
-    rules, scores = tune(CATEGORIES, read_examples(model_folder, parts["validation"]))
+    rules, scores = tune(GROUPS, read_examples(model_folder, parts["validation"]))
     save_rules(rules, model_folder / "decoding.json")
     results = {"validation": {"model": report(scores)}}
     logger.info("validation: mean F1 %.3f", results["validation"]["model"]["mean"]["f1"])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from longspan.tasks.cuad import CATEGORIES
 from longspan.tasks.decoding import find_passages, limit_passages
 from longspan.tasks.document import Document
 from longspan.tasks.passages import Passage, Score, match
-from longspan.tasks.rules import POOLS, Rule
+from longspan.tasks.rules import Rule
+
+GROUPS = (CATEGORIES[:1], CATEGORIES[1:2], CATEGORIES[2:7], CATEGORIES[7:])
+"""The title, the parties, what a contract has once (dates, term, law), and clauses of which it may have several."""
 
 Example = tuple[Document, Mapping[str, np.ndarray], Sequence[Passage]]
 """A document, its `normalize`d probabilities with the insides pooled over words, its gold passages."""
@@ -20,59 +24,59 @@ THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 LIMITS = ((None, False), (1, False), (1, True))
 """`limit` and `earliest` of the rules that are tried."""
 NEIGHBOURS = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
-"""Weights of a threshold and its neighbours; see `tune_rule`."""
+"""Weights of a threshold and its neighbours; see `tune_group`."""
 
 
 def candidates() -> Iterator[Rule]:
-    """Every kind of rule but its threshold and limit, simple ones first."""
-    for split in (None, 0.3):
+    """Every kind of rule but its threshold, simple ones first."""
+    for split, (limit, earliest) in itertools.product((None, 0.3), LIMITS):
         for unit, gap in itertools.product(("tokens", "snap"), (0, 1, 4)):
-            yield Rule(unit=unit, extend=0.5, gap=gap, split=split)
-        for pool in POOLS:
-            yield Rule(unit="sentences", join=True, split=split, pool=pool)
-    for pool in POOLS:
-        yield Rule(unit="sentences", join=False, split=None, pool=pool)
+            yield Rule(unit=unit, extend=0.5, gap=gap, split=split, limit=limit, earliest=earliest)
+        yield Rule(unit="sentences", join=True, split=split, limit=limit, earliest=earliest)
+    for limit, earliest in LIMITS:
+        yield Rule(unit="sentences", join=False, split=None, limit=limit, earliest=earliest)
 
 
-def tune_rule(category: str, examples: Sequence[Example]) -> tuple[Rule, Score]:
-    """The rule with the best F1 of one category, and its score.
+def tune_group(categories: Sequence[str], examples: Sequence[Example]) -> dict[str, tuple[Rule, Score]]:
+    """Rules that differ in their thresholds only, with the best mean F1 of a group of categories, and their scores.
 
-    The F1 of a threshold is averaged with those of its neighbours before the best is taken: a peak that a few passages
+    A few dozen documents tell thresholds apart, but not the kinds of rules for each category alone. For the same reason
+    the F1 of a threshold is averaged with those of its neighbours before the best is taken: a peak that a few passages
     make would not come back on other contracts. Ties go to the earlier, simpler candidate.
     """
-    best: tuple[float, Rule, Score] | None = None
-    for shape in candidates():
-        rules = [[replace(shape, threshold=t, limit=n, earliest=e) for n, e in LIMITS] for t in THRESHOLDS]
-        scores = [_score(category, row, examples) for row in rules]
-        for variant in range(len(LIMITS)):
-            f1 = np.pad([row[variant].f1 for row in scores], len(NEIGHBOURS) // 2, mode="edge")
-            smooth = np.convolve(f1, NEIGHBOURS, mode="valid")
-            i = int(smooth.argmax())
-            if best is None or smooth[i] > best[0] + 1e-9:
-                best = (float(smooth[i]), rules[i][variant], scores[i][variant])
-    assert best is not None
-    return best[1], best[2]
+    best: dict[str, tuple[Rule, Score]] = {}
+    best_mean = -1.0
+    for rule in candidates():
+        tuned, smooth = {}, []
+        for category in categories:
+            rules = [replace(rule, threshold=t) for t in THRESHOLDS]
+            scores = [_score(category, r, examples) for r in rules]
+            f1 = np.pad([score.f1 for score in scores], len(NEIGHBOURS) // 2, mode="edge")
+            means = np.convolve(f1, NEIGHBOURS, mode="valid")
+            i = int(means.argmax())
+            tuned[category] = rules[i], scores[i]
+            smooth.append(float(means[i]))
+        if np.mean(smooth) > best_mean + 1e-9:
+            best, best_mean = tuned, float(np.mean(smooth))
+    return best
 
 
-def tune(categories: Sequence[str], examples: Sequence[Example]) -> tuple[dict[str, Rule], dict[str, Score]]:
-    """`tune_rule` for each category."""
-    tuned = {category: tune_rule(category, examples) for category in categories}
+def tune(groups: Iterable[Sequence[str]], examples: Sequence[Example]) -> tuple[dict[str, Rule], dict[str, Score]]:
+    """`tune_group` for each group: rules and scores of all categories."""
+    tuned = {category: pair for group in groups for category, pair in tune_group(group, examples).items()}
     return {c: rule for c, (rule, _) in tuned.items()}, {c: score for c, (_, score) in tuned.items()}
 
 
 def score_examples(rules: Mapping[str, Rule], examples: Sequence[Example]) -> dict[str, Score]:
     """Scores of fixed rules."""
-    return {category: _score(category, [rule], examples)[0] for category, rule in rules.items()}
+    return {category: _score(category, rule, examples) for category, rule in rules.items()}
 
 
-def _score(category: str, rules: Sequence[Rule], examples: Sequence[Example]) -> list[Score]:
-    """Scores of rules that differ in their limits only."""
-    totals = [Score(0, 0, 0)] * len(rules)
+def _score(category: str, rule: Rule, examples: Sequence[Example]) -> Score:
+    total = Score(0, 0, 0)
     for document, probabilities, passages in examples:
         gold = [p for p in passages if p.category == category]
         pair = probabilities[category]
-        found = find_passages(category, pair[:, 0], pair[:, 1], document, rules[0])
-        for i, rule in enumerate(rules):
-            kept = limit_passages(found, rule)
-            totals[i] = totals[i] + Score(len(match(kept, gold)), len(kept), len(gold))
-    return totals
+        found = limit_passages(find_passages(category, pair[:, 0], pair[:, 1], document, rule), rule)
+        total = total + Score(len(match(found, gold)), len(found), len(gold))
+    return total
