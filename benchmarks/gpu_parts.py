@@ -168,7 +168,9 @@ def _flex_peer(x: Inputs) -> Callable[[], Tensor]:
     blocks = BlockMask.from_kv_blocks(
         *block_lists(partial_), *block_lists(full), BLOCK_SIZE=BLOCK, mask_mod=seen, seq_lengths=(tokens, tokens)
     )
-    compiled = torch.compile(flex_attention, dynamic=False)
+    # one compilation for each length: at its limit of 8 torch would go on without compiling, and say nothing
+    options: dict[str, Any] = {"recompile_limit": 64, "isolate_recompiles": True}
+    compiled = torch.compile(flex_attention, dynamic=False, **options)
 
     def run() -> Tensor:
         context = compiled(*_per_head(x), block_mask=blocks).transpose(1, 2)

@@ -58,7 +58,7 @@ def commit() -> str:
     where = Path(__file__).parent
     try:
         name = _git(where, "rev-parse", "--short=12", "HEAD")
-        return name + (" (changed)" if _git(where, "status", "--porcelain", "--", "../src", ".") else "")
+        return name + (" (changed)" if _git(where, "status", "--porcelain", "--", "../src", ".", ":!results") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -147,3 +147,27 @@ print((peak() - before) / (length * 256 * 4))
 """
     states = float(run_python(code, "65536"))
     assert states <= 2.6, f"{states:.2f} hidden states"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_in_pieces(dtype: torch.dtype, pieces: list[slice]) -> None:
+    model = build(BASE)
+    rows = batch([100, 61], "first")
+    with torch.inference_mode():
+        expected = model(**rows.inputs(BASE)).last_hidden_state
+        with torch.autocast("cpu", dtype=dtype):
+            found = model(**rows.inputs(BASE)).last_hidden_state
+    assert pieces
+    assert scaled_error(found[rows.valid].float(), expected[rows.valid]) <= 16 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_program_knows_no_threshold(strict: bool, pieces: list[slice], monkeypatch) -> None:
+    monkeypatch.setattr(attention, "STREAM_FROM", 200)
+    model = build(BASE)
+    dynamic = {"input_ids": {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens")}}
+    for traced, other in (((2, 70), (2, 150)), ((2, 150), (2, 70))):
+        with torch.no_grad():
+            program = torch.export.export(model, (words(*traced),), dynamic_shapes=dynamic, strict=strict).module()
+            ids = words(*other)
+            assert scaled_error(program(ids).last_hidden_state, model(ids).last_hidden_state) <= 1e-5

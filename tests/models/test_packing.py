@@ -127,3 +127,44 @@ def test_hooks_and_maps_see_the_rows_as_they_came() -> None:
     handle.remove()
     assert torch.equal(seen[0], expected)
     assert scaled_error(model(**rows.inputs(BASE)).last_hidden_state, expected) <= 1e-5
+
+
+def test_hooks_on_the_way_back_and_on_every_module_see_the_rows_as_they_came() -> None:
+    model, rows = build(BASE).train(), batch([50, 7, 3], "first")
+    seen = []
+    hook = model.encoder.layer[1].register_full_backward_hook(lambda _, __, grads: seen.append(grads[0].shape[:2]))
+    model(**rows.inputs(BASE)).last_hidden_state.sum().backward()
+    hook.remove()
+    model.eval()
+    kind = type(model.encoder.layer[0])
+    hook = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, _, out: seen.append(out[0].shape[:2]) if type(module) is kind else None
+    )
+    try:
+        with torch.no_grad():
+            model(**rows.inputs(BASE))
+    finally:
+        hook.remove()
+    assert len(seen) > 1 and set(seen) == {rows.valid.shape}
+
+
+def test_what_a_hook_kept_is_not_written_over() -> None:
+    model, rows, kept = build(BASE).eval(), batch([50], "first"), []
+    for layer in model.encoder.layer:
+        for part in (layer.attention.output.dropout, layer.output.dropout):
+            part.register_forward_hook(lambda _, __, out: kept.append((out, out.clone())))
+    with torch.no_grad():
+        model(**rows.inputs(BASE))
+    assert kept and all(torch.equal(now, then) for now, then in kept)
+
+
+def test_dense_attention_is_not_given_one_long_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = build(BASE, attn_implementation="eager").eval(), batch([50, 7, 3], "first")
+    shapes = []
+    forward = type(model.encoder).forward
+    monkeypatch.setattr(
+        type(model.encoder), "forward", lambda self, x, *a, **k: shapes.append(x.shape[:2]) or forward(self, x, *a, **k)
+    )
+    with torch.no_grad():
+        model(**rows.inputs(BASE))
+    assert shapes == [rows.valid.shape]

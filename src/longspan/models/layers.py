@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -24,10 +25,7 @@ def is_plain(module: nn.Module) -> bool:
     """
     return (
         type(module) in (nn.Linear, nn.Embedding)
-        and not module._forward_hooks
-        and not module._forward_pre_hooks
-        and not module._backward_hooks
-        and not module._backward_pre_hooks
+        and not _is_heard(module)
         and "forward" not in vars(module)
         and not hasattr(type(module.weight), "__tensor_flatten__")
     )
@@ -55,7 +53,18 @@ def add(x: Tensor, y: Tensor, overwrite: bool) -> Tensor:
 
 def has_hooks(module: nn.Module) -> bool:
     """Whether somebody listens to a part of ``module``, and expects to see the batch as it came."""
-    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules() if part is not module)
+    return any(_is_heard(part) for part in module.modules() if part is not module)
+
+
+def _is_heard(module: nn.Module) -> bool:
+    """Whether ``module``, or every module, has a hook."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or _has_any_global_hook()
+    )
 
 
 def is_private(module: nn.Module) -> bool:
@@ -88,7 +97,8 @@ class ResidualOutput(nn.Module):
     def forward(self, hidden_states: Tensor, residual: Tensor) -> Tensor:
         """(..., input_size) and (..., d) to (..., d)."""
         hidden_states = self.dropout(linear(self.dense, hidden_states))
-        return self.LayerNorm(add(hidden_states, residual, may_overwrite(self.dense)))
+        overwrite = may_overwrite(self.dense) and not _is_heard(self.dropout)
+        return self.LayerNorm(add(hidden_states, residual, overwrite))
 
 
 class Intermediate(nn.Module):
@@ -157,7 +167,8 @@ class TransformerLayer(GradientCheckpointingLayer):
         ``spare`` may be a tensor of the shape of ``hidden_states``: the result can be written over it.
         """
         attention = self.attention.self
-        if isinstance(attention, StreamingAttention) and attention.streams(hidden_states, *args) and self._may_stream():
+        # streams() asks for the length, which would bind a traced program to one side of a threshold: it comes last
+        if isinstance(attention, StreamingAttention) and self._may_stream() and attention.streams(hidden_states, *args):
             return self._stream(attention, hidden_states, spare, *args), *attention.no_maps
         context, *maps = attention(hidden_states, *args)
         hidden_states = self.attention.output(context, hidden_states)

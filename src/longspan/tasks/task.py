@@ -107,8 +107,9 @@ class Task(ABC, Generic[ExampleT]):
     def collate(self, features: Sequence[Features], encoding: Encoding) -> dict[str, Tensor]:
         """A padded batch: what the model's ``forward`` takes, ``labels`` where the features have them.
 
-        In training each of the features also carries ``epoch`` and ``row``, its number in the training set, both counted
-        from 0: what is random may depend on these and the task's seed only, so that a resumed run draws the same.
+        In training each of the features also carries ``epoch`` and ``row``, its number in the training set, both
+        counted from 0: what is random may depend on these and the task's seed only, so that a resumed run draws the
+        same.
         """
 
     def loss(self, outputs: Any, batch: Mapping[str, Tensor], num_items_in_batch: Any = None) -> Tensor | None:

@@ -324,7 +324,7 @@ def test_refuses_other_dtypes_and_devices():
 @pytest.mark.parametrize("absent", ["avx512_f", "avx512_bf16", "ninja", "compiler"])
 def test_says_what_is_missing(absent, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(cpp._INSTRUCTIONS[torch.bfloat16], True))
-    monkeypatch.setattr(cpp.shutil, "which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(cpp.shutil, "which", lambda program, path=None: f"/usr/bin/{program}")
     cpp.missing.cache_clear()
     try:
         assert cpp.missing(torch.bfloat16) is None
@@ -334,7 +334,7 @@ def test_says_what_is_missing(absent, monkeypatch):
             expected = f"needs a CPU with .*{absent}"
         else:
             name = {"compiler": os.environ.get("CXX", "c++")}.get(absent, absent)
-            monkeypatch.setattr(cpp.shutil, "which", lambda program: None if program == name else program)
+            monkeypatch.setattr(cpp.shutil, "which", lambda program, path=None: None if program == name else program)
             expected = rf"{name.replace('+', '.')}', needed to compile it, is not found"
         with pytest.raises(NotImplementedError, match=f"{expected}.*'sdpa'"):
             cpp.band_forward(*3 * [torch.ones(7, 2, 16).bfloat16()], window(1, 1, one(7)), 1.0)

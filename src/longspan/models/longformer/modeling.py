@@ -173,8 +173,10 @@ class LongformerModel(LongformerPreTrainedModel):
             merge_padding(segment_ids, attention_mask), merge_global(attention_mask, global_attention_mask)
         )
         hidden_states = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segment_ids)
-        # attention maps are of the rows as they came, and so is what a hook sees
-        packing = None if output_attentions or has_hooks(self.encoder) else find_packing(visibility.segment_ids)
+        # attention maps are of the rows as they came, and so is what a hook sees; dense attention over one long row
+        # would cost the square of the batch
+        as_given = output_attentions or config._attn_implementation == "eager" or has_hooks(self.encoder)
+        packing = None if as_given else find_packing(visibility.segment_ids)
         seen = visibility
         if packing is not None:
             hidden_states = packing.pack(hidden_states)

@@ -144,8 +144,10 @@ class NystromformerModel(NystromformerPreTrainedModel):
         segments = ids if segment_ids is not None or ids is None else ids >= 0
         hidden_states = self.embeddings(input_ids, inputs_embeds, token_type_ids, position_ids, segments)
         visibility = Visibility(segments, ids)
-        # attention maps are of the rows as they came, and so is what a hook sees
-        packing = None if output_attentions or has_hooks(self.encoder) else find_packing(ids)
+        # attention maps are of the rows as they came, and so is what a hook sees; dense attention over one long row
+        # would cost the square of the batch
+        as_given = output_attentions or config._attn_implementation == "eager" or has_hooks(self.encoder)
+        packing = None if as_given else find_packing(ids)
         if packing is not None:
             hidden_states = packing.pack(hidden_states)
             visibility = Visibility(packing.segment_ids, packing.segment_ids)

@@ -76,14 +76,15 @@ class WindowStream:
         for document in self._tokens.documents:
             out = lse = None
             for rows in split_rows(document.rows, _ROW_PIECE):
-                part, part_lse = project_rows(Document(rows, document.global_rows), flat, heads, self._scale, None)
+                with torch.autocast(key.device.type, enabled=False):
+                    part, part_lse = project_rows(Document(rows, document.global_rows), flat, heads, self._scale, None)
                 if out is None or lse is None:
                     out, lse = part, part_lse
                 else:
                     out = torch.lerp(out, part, torch.sigmoid(part_lse - lse).unsqueeze(-1).to(out.dtype))
                     lse = torch.logaddexp(lse, part_lse)
             if out is not None:
-                context[self._index(document)] = out
+                context[self._index(document)] = out.to(context.dtype)
         self._globals = key, value, context
 
     def steps(self) -> Iterator[tuple[slice, slice]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ def missing(dtype: torch.dtype = torch.float32) -> str | None:
         return f"{dtype} needs a CPU with {', '.join(absent)}"
     compiler = os.environ.get("CXX", "c++")  # as torch.utils.cpp_extension chooses it
     for program, advice in ((compiler, "install one or name it in CXX"), ("ninja", "pip install ninja")):
-        if shutil.which(program.split()[0]) is None:
+        if shutil.which(program.split()[0], path=_search_path()) is None:
             return f"{program!r}, needed to compile it, is not found ({advice})"
     return None
 
@@ -108,14 +109,27 @@ def _check(query: Tensor, key: Tensor, value: Tensor, band: Band) -> None:
             raise ValueError(f"{name} must be int64 of shape ({count},), got {ids.dtype} of {tuple(ids.shape)}")
 
 
+def _search_path() -> str:
+    """PATH, and where pip puts ninja when the environment is not activated."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+
+
 @functools.cache
 def _load() -> None:
     from torch.utils import cpp_extension  # with setuptools, which takes a while to import
 
-    cpp_extension.load(
-        "longspan_cpp",
-        [str(Path(__file__).with_name("band.cpp"))],
-        extra_cflags=_FLAGS,
-        extra_ldflags=["-fopenmp"],
-        is_python_module=False,  # so that no header of Python is needed
-    )
+    before = os.environ.get("PATH")
+    os.environ["PATH"] = _search_path()  # by which torch runs ninja
+    try:
+        cpp_extension.load(
+            "longspan_cpp",
+            [str(Path(__file__).with_name("band.cpp"))],
+            extra_cflags=_FLAGS,
+            extra_ldflags=["-fopenmp"],
+            is_python_module=False,  # so that no header of Python is needed
+        )
+    finally:
+        if before is None:
+            del os.environ["PATH"]
+        else:
+            os.environ["PATH"] = before
