@@ -28,7 +28,7 @@ from tests.models.longformer_cases import (
 
 OURS = {
     BASE: {"segment_ids"},
-    MASKED_LM: {"segment_ids", "num_items_in_batch"},
+    MASKED_LM: {"segment_ids", "logits_to_keep", "num_items_in_batch"},
     SEQUENCE: {"num_items_in_batch"},
     CHOICE: {"num_items_in_batch"},
     TOKEN: {"segment_ids", "num_items_in_batch"},

@@ -156,6 +156,7 @@ def test_padding():
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
     assert batch["input_ids"][1, 3:].tolist() == [1, 1]
     assert batch["labels"][1, 3:].tolist() == [NO_TARGET, NO_TARGET]
+    assert torch.equal(batch.pop("logits_to_keep"), batch["labels"] != NO_TARGET)
     assert all(value.dtype == torch.int64 for value in batch.values())
 
 
@@ -205,7 +206,7 @@ def test_a_model_that_knows_nothing_needs_the_bits_of_its_vocabulary():
     task, text = MaskedLanguage(), "party ü agreement " * 20
     features = task.encode(example(text), ENCODING, False)
     batch = task.collate(features, ENCODING)
-    logits = torch.zeros(*batch["labels"].shape, 1024)
+    logits = torch.zeros(int(batch["logits_to_keep"].sum()), 1024)
     picked = task.pick(type("Outputs", (), {"logits": logits}), batch)
     assert picked["targets"].sum() == (picked["losses"] > 0).sum() == (batch["labels"] != NO_TARGET).sum() > 0
     outputs = [{key: value[i].numpy() for key, value in picked.items()} for i in range(len(features))]

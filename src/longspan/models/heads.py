@@ -6,8 +6,9 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
+import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
@@ -57,6 +58,29 @@ def decoder_bias(decoder: nn.Linear, config: Any) -> nn.Parameter:
         return decoder.bias
     # of its own: a shared one would be saved once, and be missing when the model is loaded
     return nn.Parameter(decoder.bias.detach().clone())
+
+
+@overload
+def kept_tokens(x: Tensor, keep: Tensor | None) -> Tensor: ...
+@overload
+def kept_tokens(x: None, keep: Tensor | None) -> None: ...
+def kept_tokens(x: Tensor | None, keep: Tensor | None) -> Tensor | None:
+    """Those of x (B, N, ...) that ``keep`` (B, N) names, (T, ...); all of them where it is None.
+
+    Raises:
+        TypeError: ``keep`` is no tensor of bool.
+        ValueError: it is of another batch.
+    """
+    if x is None or keep is None:
+        return x
+    if not isinstance(keep, Tensor) or keep.dtype != torch.bool:
+        found = keep.dtype if isinstance(keep, Tensor) else type(keep).__name__
+        raise TypeError(f"logits_to_keep must be a tensor of torch.bool, got {found}")
+    if keep.shape != x.shape[:2]:
+        raise ValueError(
+            f"logits_to_keep must be of shape {tuple(x.shape[:2])}, one for each token, got {tuple(keep.shape)}"
+        )
+    return x[keep.to(x.device)]
 
 
 def takes_masked_lm_labels(forward: Forward) -> Forward:

@@ -110,7 +110,10 @@ class MaskedLanguage(Task[TextExample]):
             yield _window(ids, words, 0, room, before, after)
 
     def collate(self, features: Sequence[Features], encoding: Encoding) -> dict[str, Tensor]:
-        """``input_ids`` with masks, ``attention_mask`` and ``labels``, each (B, N) int64."""
+        """``input_ids`` with masks, ``attention_mask`` and ``labels``, each (B, N) int64.
+
+        ``logits_to_keep`` (B, N) bool is where something is to be predicted: the model scores nothing else.
+        """
         masking = masking_for(encoding.tokenizer)
         seen, labels = [], []
         for window in features:
@@ -119,10 +122,12 @@ class MaskedLanguage(Task[TextExample]):
             row, targets = masking(ids, self._generator(window, ids), words)
             seen.append(row)
             labels.append(targets)
+        targets = pad_rows(labels, NO_TARGET)
         return {
             "input_ids": pad_rows(seen, encoding.tokenizer.pad_token_id or 0),
             "attention_mask": mask_padding([len(row) for row in seen]),
-            "labels": pad_rows(labels, NO_TARGET),
+            "labels": targets,
+            "logits_to_keep": targets != NO_TARGET,
         }
 
     def _generator(self, window: Features, ids: np.ndarray) -> np.random.Generator:
@@ -131,17 +136,13 @@ class MaskedLanguage(Task[TextExample]):
         return np.random.default_rng(zlib.crc32(ids.tobytes()))
 
     def pick(self, outputs: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``losses`` (B, N) float32, natural logarithms, 0 where nothing was predicted, and ``targets`` (B, N) bool.
-
-        The logits themselves would be gigabytes.
-        """
+        """``losses`` (B, N) float32, natural logarithms, 0 where nothing was predicted, and ``targets`` (B, N) bool."""
         import torch
 
-        labels = batch["labels"]
-        targets = labels != NO_TARGET
+        labels, targets = batch["labels"], batch["logits_to_keep"]
         losses = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
         losses[targets] = torch.nn.functional.cross_entropy(
-            outputs.logits[targets].float(), labels[targets], reduction="none"
+            outputs.logits.float(), labels[targets], reduction="none"
         )
         return {"losses": losses, "targets": targets}
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from ...ops.pieces import piece_size
 from ...ops.window import GlobalProjections, GlobalStates, attention_maps, sliding_window_attention
 from ...ops.window.stream import WindowStream
 from ..layers import StreamingAttention, is_plain, linear
@@ -23,9 +24,10 @@ BACKENDS = {
 # of these, what reads long input in pieces, and what computes the window then
 _KERNELS = {"sdpa": "aten", "cpp": "cpp"}
 
-# tokens of a piece: its queries, context and feed-forward at base size then stay in a cache of 32 MiB
+# tokens of a piece on a CPU: its queries, context and feed-forward at base size then stay in a cache of 32 MiB
 PIECE = 1024
-STREAM_FROM = 2 * PIECE
+# shorter input is read at once
+LEAST_PIECES = 2
 
 
 class Visibility(NamedTuple):
@@ -94,7 +96,7 @@ class LongformerSelfAttention(StreamingAttention):
         return (
             not output_attentions
             and self._backend() in _KERNELS
-            and batch * length >= STREAM_FROM
+            and batch * length >= LEAST_PIECES * piece_size(hidden_states.device, PIECE)
             and length > sum(self.window_size) + 1
             and all(is_plain(module) for module in (self.query_global, self.key_global, self.value_global))
         )
@@ -106,7 +108,8 @@ class LongformerSelfAttention(StreamingAttention):
         batch, length, size = hidden_states.shape
         scale = (size // self.num_heads) ** -0.5
         kernel = _KERNELS[self._backend()]
-        window = WindowStream((batch, length), self.window_size, *visibility, scale, PIECE, flat.device, kernel)
+        piece = piece_size(flat.device, PIECE)
+        window = WindowStream((batch, length), self.window_size, *visibility, scale, piece, flat.device, kernel)
         if window.global_positions is not None:
             globals_ = flat[window.global_positions]
             key, value = (self._heads(linear(p, globals_)) for p in (self.key, self.value))

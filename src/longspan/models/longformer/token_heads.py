@@ -1,7 +1,7 @@
 """The task heads of Longformer that predict something for every token.
 
-Parameters, order and defaults of each ``forward`` are those that users of the family know; ``segment_ids`` and
-``num_items_in_batch`` are longspan's, by keyword only. An unknown keyword raises TypeError.
+Parameters, order and defaults of each ``forward`` are those that users of the family know; ``segment_ids``,
+``logits_to_keep`` and ``num_items_in_batch`` are longspan's, by keyword only. An unknown keyword raises TypeError.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization
 
-from ..heads import decoder_bias, takes_masked_lm_labels
+from ..heads import decoder_bias, kept_tokens, takes_masked_lm_labels
 from ..losses import cross_entropy, span_loss, token_classification_loss
 from ..segments import merge_padding
 from .configuration import LongformerConfig
@@ -87,12 +87,18 @@ class LongformerForMaskedLM(LongformerTask):
         return_dict: bool | None = None,
         *,
         segment_ids: Tensor | None = None,
+        logits_to_keep: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> LongformerMaskedLMOutput | tuple[Any, ...]:
         """Logits (B, N, vocab_size) and, with ``labels`` (B, N; -100 is no target), the cross entropy.
 
+        ``logits_to_keep`` (B, N) bool names the tokens to predict: logits are then (T, vocab_size), of those T tokens
+        in their order, and so is the loss. A step of training predicts one token in seven: the others' scores would
+        cost more than a small encoder.
+
         The inputs are those of :class:`LongformerModel`. ``masked_lm_labels`` is the old name of ``labels``.
         """
+        targets = kept_tokens(labels, logits_to_keep)
         inputs = self._inputs(
             None,
             segment_ids,
@@ -107,8 +113,8 @@ class LongformerForMaskedLM(LongformerTask):
         )
         return self._run(
             inputs,
-            lambda outputs: {"logits": self.lm_head(outputs.last_hidden_state)},
-            None if labels is None else lambda out: cross_entropy(out["logits"], labels, num_items_in_batch),
+            lambda outputs: {"logits": self.lm_head(kept_tokens(outputs.last_hidden_state, logits_to_keep))},
+            None if labels is None else lambda out: cross_entropy(out["logits"], targets, num_items_in_batch),
             LongformerMaskedLMOutput,
             return_dict,
         )

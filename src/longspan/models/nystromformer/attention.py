@@ -10,15 +10,17 @@ from torch import Tensor, nn
 
 from ...ops.nystrom import NystromFactors, attention_map, nystrom_attention
 from ...ops.nystrom.stream import NystromStream
+from ...ops.pieces import piece_size
 from ..layers import StreamingAttention, is_plain, linear
 from .configuration import NystromformerConfig
 
 # names of attn_implementation, and the backend of the operation that each one means
 BACKENDS = {"eager": "reference", "sdpa": "sdpa"}
 
-# tokens of a piece: fewer read the weights too often, more fall out of a cache of 32 MiB
-_PIECE = 2048
-_STREAM_FROM = 2 * _PIECE
+# tokens of a piece on a CPU: fewer read the weights too often, more fall out of a cache of 32 MiB
+PIECE = 2048
+# shorter input is read at once
+LEAST_PIECES = 2
 
 
 class Visibility(NamedTuple):
@@ -90,7 +92,7 @@ class NystromformerSelfAttention(StreamingAttention):
             not output_attentions
             and not self.config.uses_softmax  # every query would need every key
             and self._backend() == "sdpa"
-            and batch * length >= _STREAM_FROM
+            and batch * length >= LEAST_PIECES * piece_size(hidden_states.device, PIECE)
             # landmarks are projections of means, which is only the same for an affine map
             and all(is_plain(module) for module in (self.query, self.key, self.value))
         )
@@ -109,7 +111,7 @@ class NystromformerSelfAttention(StreamingAttention):
             segment_ids=visibility.segments,
             conv_weight=None if self.conv is None else self.conv(),
             exact_inverse_scale=self.config.inv_coeff_init_option,
-            piece=_PIECE,
+            piece=piece_size(hidden_states.device, PIECE),
         )
 
     def _backend(self) -> str:

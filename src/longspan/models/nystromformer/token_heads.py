@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import initialization
 from transformers.modeling_outputs import MaskedLMOutput, QuestionAnsweringModelOutput, TokenClassifierOutput
 
-from ..heads import TaskModel, decoder_bias, takes_masked_lm_labels
+from ..heads import TaskModel, decoder_bias, kept_tokens, takes_masked_lm_labels
 from ..layers import activation
 from ..losses import cross_entropy, span_loss, token_classification_loss
 from ..segments import merge_padding
@@ -95,6 +95,7 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
         return_dict: bool | None = None,
         *,
         segment_ids: Tensor | None = None,
+        logits_to_keep: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> MaskedLMOutput | tuple[Any, ...]:
         """Scores (B, N, vocab_size) of every token.
@@ -103,10 +104,14 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
             input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, output_attentions,
                 output_hidden_states, return_dict, segment_ids: as in :meth:`NystromformerModel.forward`.
             labels: (B, N) ids of the right tokens; -100 where nothing is predicted.
+            logits_to_keep: (B, N) bool, the tokens to predict: scores are then (T, vocab_size), of those T tokens in
+                their order, and the loss is theirs. A step of training predicts one token in seven: the others' scores
+                would cost more than a small encoder.
             num_items_in_batch: number of targets to divide the loss by, where a trainer counts them.
 
         ``masked_lm_labels`` is the old name of ``labels``.
         """
+        targets = kept_tokens(labels, logits_to_keep)
         return self._run(
             {
                 "input_ids": input_ids,
@@ -118,8 +123,8 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
                 "output_hidden_states": output_hidden_states,
                 "segment_ids": segment_ids,
             },
-            lambda outputs: {"logits": self.cls(outputs.last_hidden_state)},
-            None if labels is None else lambda made: cross_entropy(made["logits"], labels, num_items_in_batch),
+            lambda outputs: {"logits": self.cls(kept_tokens(outputs.last_hidden_state, logits_to_keep))},
+            None if labels is None else lambda made: cross_entropy(made["logits"], targets, num_items_in_batch),
             MaskedLMOutput,
             return_dict,
         )
