@@ -4,27 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longspan.predict.tokens import around, collate_ids, shares, tokenize
+from longspan.predict.tokens import around, collate_ids, tokenize
 from longspan.tasks.task import Encoding
-from longspan.tasks.windows import make_windows
 from tests.predict.fakes import WORDS, FakeTokenizer, save_checkpoint
-
-
-@st.composite
-def layouts(draw):
-    width = draw(st.integers(1, 30))
-    return draw(st.integers(0, 200)), width, draw(st.integers(0, width - 1))
-
-
-@given(layouts())
-def test_every_token_counts_once_where_it_is_farthest_inside(layout):
-    windows = make_windows(*layout)
-    parts = shares(windows)
-    assert [t for a, b in parts for t in range(a, b)] == list(range(layout[0]))
-    for part, window in zip(parts, windows, strict=True):
-        for token in range(*part):
-            margins = [min(token - a, b - 1 - token) for a, b in windows if a <= token < b]
-            assert min(token - window[0], window[1] - 1 - token) == max(margins)
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.data())
@@ -56,7 +38,7 @@ def tokenizer(request, tmp_path_factory):
 @pytest.mark.parametrize("text", [WORDS, "", "a", "<mask> first and last <mask>", "<s> a </s>", "\r\n é 😀"])
 def test_a_text_and_its_special_tokens(tokenizer, text):
     tokens = tokenize(text, Encoding(tokenizer, None))
-    assert (tokens.before, tokens.after, tokens.room) == ([0], [2], None)
+    assert tokens.frame == ([0], [2], None)
     assert tokens.window(0, len(tokens.ids)) == tokenizer(text)["input_ids"]
 
 
@@ -65,7 +47,7 @@ def test_what_cannot_be_read_is_refused(tokenizer):
         tokenize(b"a", Encoding(tokenizer, None))
     with pytest.raises(ValueError, match="max_length must be at least 3"):
         tokenize("a", Encoding(tokenizer, 2))
-    assert tokenize("a", Encoding(tokenizer, 3)).room == 1
+    assert tokenize("a", Encoding(tokenizer, 3)).frame.room == 1
 
 
 def test_rows_are_padded_on_the_right():

@@ -15,9 +15,8 @@ from longspan.tasks.conll import from_row
 from longspan.tasks.examples import BadRow, Source, TaggedExample
 from longspan.tasks.masking import NO_TARGET
 from longspan.tasks.registry import make_task
-from longspan.tasks.tagging import Tag, answer_for, find_first_tokens
+from longspan.tasks.tagging import Tag, find_first_tokens
 from longspan.tasks.task import Encoding
-from longspan.tasks.windows import make_windows
 from tests.tasks.small_tokenizers import KINDS, SENTENCES, byte_level, word_piece
 
 LABELS = ("O", "B-party", "I-party", "B-thing", "I-thing")
@@ -71,25 +70,6 @@ def test_first_tokens_by_brute_force(lengths, steps):
                 expected[word] = token
                 break
     assert find_first_tokens(tokens, words) == expected
-
-
-@given(st.integers(0, 60), st.integers(1, 12), st.integers(0, 11))
-def test_each_token_is_answered_for_where_most_is_seen_around_it(n, room, stride):
-    windows = make_windows(n, room, min(stride, room - 1))
-    parts = answer_for(windows)
-    assert [i for first, last in parts for i in range(first, last)] == list(range(n))
-    for window, (first, last) in zip(windows, parts, strict=True):
-        assert window[0] <= first <= last <= window[1]
-        for i in range(first, last):
-            assert _seen_around(i, window, n) >= max(_seen_around(i, w, n) for w in windows) - 1
-
-
-def _seen_around(token, window, n):
-    start, end = window
-    # where the text ends, nothing is missing
-    left = n if start == 0 else token - start
-    right = n if end == n else end - 1 - token
-    return min(left, right)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longspan.tasks.windows import Spans, best_spans, make_windows, merge_spans
+from longspan.tasks.windows import Spans, best_spans, make_windows, merge_spans, share_tokens
 
 
 @st.composite
@@ -30,6 +30,17 @@ def test_windows_cover_every_token(cut):
         assert end - next_start >= stride
     # no window could be left out
     assert len(windows) == max(1, -(-(n - stride) // (size - stride)))
+
+
+@given(cuts())
+def test_every_token_counts_once_where_it_is_farthest_inside(cut):
+    windows = make_windows(*cut)
+    parts = share_tokens(windows)
+    assert [t for a, b in parts for t in range(a, b)] == list(range(cut[0]))
+    for part, window in zip(parts, windows, strict=True):
+        for token in range(*part):
+            margins = [min(token - a, b - 1 - token) for a, b in windows if a <= token < b]
+            assert min(token - window[0], window[1] - 1 - token) == max(margins)
 
 
 @given(cuts(), st.integers(0, 199), st.integers(1, 40))

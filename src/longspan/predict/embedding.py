@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from longspan.predict.loading import load_encoding, load_model
 from longspan.predict.loop import BATCH_TOKENS, OnBatch, RawOutputs, run
-from longspan.predict.tokens import collate_ids, shares, tokenize
+from longspan.predict.tokens import collate_ids, tokenize
 from longspan.tasks.padding import pad_rows
 from longspan.tasks.task import Encoding, Features
-from longspan.tasks.windows import make_windows
+from longspan.tasks.windows import make_windows, share_tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,12 +103,14 @@ class Embedder:
 
     def _encode(self, text: str) -> list[Features]:
         tokens = tokenize(text, self.encoding)
-        windows = make_windows(len(tokens.ids), tokens.room, self.encoding.stride)
+        windows = make_windows(len(tokens.ids), tokens.frame.room, self.encoding.stride)
         features: list[Features] = []
-        for number, ((start, end), (first, last)) in enumerate(zip(windows, shares(windows), strict=True), start=1):
+        for number, ((start, end), (first, last)) in enumerate(
+            zip(windows, share_tokens(windows), strict=True), start=1
+        ):
             inside = [int(first <= place < last) for place in range(start, end)]
-            before = [int(number == 1)] * len(tokens.before)
-            after = [int(number == len(windows))] * len(tokens.after)
+            before = [int(number == 1)] * len(tokens.frame.before)
+            after = [int(number == len(windows))] * len(tokens.frame.after)
             features.append({"input_ids": tokens.window(start, end), "weights": [*before, *inside, *after]})
         return features
 

@@ -134,11 +134,11 @@ def _read(text: str, encoding: Encoding) -> tuple[list[tuple[int, int]], list[Fe
     if len(places) != len(marks):
         raise ValueError(f"the tokenizer reads {len(places)} masks in a text with {len(marks)}")
     n = len(tokens.ids)
-    width = tokens.room or n
+    width = tokens.frame.room or n
     features = [
         {
             "input_ids": tokens.window(start, start + width),
-            "gaps": [len(tokens.before) + place - start for place in inside],
+            "gaps": [len(tokens.frame.before) + place - start for place in inside],
         }
         for start, inside in around(places, n, width)
     ]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from longspan.tasks.frame import frame_for
+from longspan.tasks.frame import Frame, frame_for
 from longspan.tasks.padding import mask_padding, pad_rows
 from longspan.tasks.task import Encoding
 
@@ -21,18 +20,15 @@ class Tokens:
 
     Attributes:
         ids: the text's own tokens.
-        before, after: ids around them.
-        room: tokens of the text that a window holds; None for any number.
+        frame: the special tokens, and how many of the text's have room between them.
     """
 
     ids: list[int]
-    before: list[int]
-    after: list[int]
-    room: int | None
+    frame: Frame
 
     def window(self, start: int, end: int) -> list[int]:
         """Ids of the window from token ``start`` to ``end`` - 1."""
-        return [*self.before, *self.ids[start:end], *self.after]
+        return [*self.frame.before, *self.ids[start:end], *self.frame.after]
 
 
 def tokenize(text: str, encoding: Encoding) -> Tokens:
@@ -44,19 +40,9 @@ def tokenize(text: str, encoding: Encoding) -> Tokens:
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a str, got {type(text).__name__}")
-    before, after, room = frame_for(encoding)
+    frame = frame_for(encoding)
     ids = encoding.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
-    return Tokens(ids, before, after, room)
-
-
-def shares(windows: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The part (start, end) of each window that counts: every token once, in the window where it is farthest inside.
-
-    Args:
-        windows: of equal length, in order, without gaps between them.
-    """
-    edges = [windows[0][0], *((a[1] + b[0] + 1) // 2 for a, b in pairwise(windows)), windows[-1][1]]
-    return list(pairwise(edges))
+    return Tokens(ids, frame)
 
 
 def around(places: Sequence[int], n: int, width: int) -> list[tuple[int, list[int]]]:

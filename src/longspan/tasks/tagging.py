@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from longspan.tasks.frame import frame_for
 from longspan.tasks.masking import NO_TARGET
 from longspan.tasks.padding import mask_padding, pad_rows
 from longspan.tasks.task import Encoding, Features, Prediction, Task
-from longspan.tasks.windows import make_windows
+from longspan.tasks.windows import make_windows, share_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +86,7 @@ class Tag(Task[TaggedExample]):
         heads = find_first_tokens(tokens["offset_mapping"], example.offsets)
         windows = make_windows(len(ids), room, encoding.stride)
         features = []
-        for (start, end), (first, last) in zip(windows, answer_for(windows), strict=True):
+        for (start, end), (first, last) in zip(windows, share_tokens(windows), strict=True):
             words = [w for w, token in heads.items() if first <= token < last]
             places = [heads[w] - start + len(before) for w in words]
             window: Features = {"input_ids": [*before, *ids[start:end], *after]}
@@ -188,16 +187,6 @@ def find_first_tokens(tokens: Sequence[tuple[int, int]], words: Sequence[tuple[i
         if v is not None and words[v][0] < end and start < words[v][1] and start < end:
             found[v] = token
     return found
-
-
-def answer_for(windows: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """First token and last + 1 for which each window answers: of what two share, each takes its half."""
-    limits = [
-        windows[0][0],
-        *((after[0] + before[1]) // 2 for before, after in pairwise(windows)),
-        windows[-1][1],
-    ]
-    return list(pairwise(limits))
 
 
 def _fill_gaps(tags: Sequence[str | None]) -> list[str]:

@@ -7,6 +7,7 @@ one. A span is scored in every window that holds it, and the best of these score
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,18 @@ def make_windows(n: int, size: int | None, stride: int) -> list[tuple[int, int]]
         raise ValueError(f"stride must be less than the {size} tokens of a window, got {stride}")
     starts = [*range(0, n - size, size - stride), n - size]
     return [(start, start + size) for start in starts]
+
+
+def share_tokens(windows: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The part (first token, last + 1) of each window that counts: every token once, where it is farthest inside.
+
+    Of two windows in which a token is equally far inside, it counts in the earlier one.
+
+    Args:
+        windows: of equal length, in order, without gaps between them.
+    """
+    edges = [windows[0][0], *((a[1] + b[0] + 1) // 2 for a, b in pairwise(windows)), windows[-1][1]]
+    return list(pairwise(edges))
 
 
 class Spans(NamedTuple):
