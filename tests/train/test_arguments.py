@@ -14,6 +14,7 @@ from longspan.train.arguments import ARGUMENT_NAMES, Arguments
         ({"stride": -1}, "stride must not be negative"),
         ({"epochs": 0}, "epochs must be above 0"),
         ({"holdout": 1.0}, "holdout must be at least 0 and below 1"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         ({"schedule": "steep"}, "schedule must be one of linear, cosine"),
         ({"fsdp": True, "lora": 4}, "fsdp and lora cannot be combined"),
         ({"learning_rate": 1e-3}, "there is no argument learning_rate; there are steps, epochs"),
@@ -42,6 +43,11 @@ def test_types_that_cannot_be(values, message):
 def test_a_whole_number_serves_as_float():
     assert Arguments(lr=1, epochs=2) == Arguments(lr=1.0, epochs=2.0)
     assert isinstance(Arguments(lr=1).lr, float)
+
+
+def test_dropout_is_the_models_own_unless_it_is_given():
+    assert Arguments().settings() == {}
+    assert Arguments(dropout=0).settings() == {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 @pytest.mark.parametrize(

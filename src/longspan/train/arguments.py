@@ -29,6 +29,7 @@ class Arguments:
             validation file.
         save_every: steps between checkpoints, each after an evaluation; None for a tenth of all steps.
         keep: checkpoints to keep besides the best one.
+        dropout: probability of dropout in the layers and in attention; None for the checkpoint's, or 0.1.
         bf16: compute in bfloat16, weights in float32.
         checkpointing: compute the layers' activations again in the backward pass instead of keeping them.
         lora: rank of low-rank adapters, trained instead of the encoder's weights; None to train every weight.
@@ -51,6 +52,7 @@ class Arguments:
     holdout: float = 0.0
     save_every: int | None = None
     keep: int = 2
+    dropout: float | None = None
     bf16: bool = False
     checkpointing: bool = False
     lora: int | None = None
@@ -80,6 +82,8 @@ class Arguments:
             raise ValueError(f"epochs must be above 0, got {self.epochs}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
         if self.fsdp and self.lora is not None:
@@ -96,6 +100,12 @@ class Arguments:
         if unknown:
             raise ValueError(f"there is no argument {', '.join(unknown)}; there are {', '.join(ARGUMENT_NAMES)}")
         return cls(**values)
+
+    def settings(self) -> dict[str, Any]:
+        """Fields of the model's configuration that these arguments decide."""
+        if self.dropout is None:
+            return {}
+        return {"hidden_dropout_prob": self.dropout, "attention_probs_dropout_prob": self.dropout}
 
     def total_steps(self, rows: int, processes: int) -> int:
         """Optimizer steps of the whole run over ``rows`` training rows."""

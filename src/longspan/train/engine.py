@@ -184,7 +184,8 @@ class _Run:
         texts = texts_of(self.sources.read(self.task, "train"))
         tokenizer = make_tokenizer(self.start, texts, self.work / "tokenizer", self.task.special_tokens)
         length = self.arguments.max_length
-        self.config = make_config(self.start, tokenizer, self.task.settings(), length)
+        settings = {**self.arguments.settings(), **self.task.settings()}
+        self.config = make_config(self.start, tokenizer, settings, length)
         return make_encoding(self.config, tokenizer, length, self.arguments.stride)
 
     def _make_model(self) -> Any:
