@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from longspan.predict.loading import load_model, load_tokenizer, longest_input
 from longspan.tasks.decoding import decode
 from longspan.tasks.passages import Passage
 from longspan.tasks.rules import Rule, load_rules
@@ -66,34 +67,13 @@ class Tagger:
 
     @classmethod
     def _load(cls, name: str) -> Tagger:
-        import torch
-        from transformers import AutoTokenizer, PreTrainedConfig
         from transformers.utils import cached_file
 
-        from longspan.models.configuration import check_place
-        from longspan.models.longformer import LongformerForTokenClassification, LongformerTokenizerFast
-        from longspan.models.nystromformer import NystromformerForTokenClassification
-
-        if not Path(name).is_dir():
-            check_place(name)
-        elif not (Path(name) / "config.json").is_file():
-            raise FileNotFoundError(f"{name} holds no config.json: it is no checkpoint")
-        family = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
-        models: dict[str, Any] = {
-            "longformer": LongformerForTokenClassification,
-            "nystromformer": NystromformerForTokenClassification,
-        }
-        if family not in models:
-            raise ValueError(f"{name} is a checkpoint of {family!r}; a tagger reads {' and '.join(sorted(models))}")
-        model, loaded = models[family].from_pretrained(name, dtype=torch.float32, output_loading_info=True)
-        missing = sorted(key for key in loaded["missing_keys"] if key.startswith("classifier."))
-        if missing:
-            raise ValueError(
-                f"{name} has no token classification head ({', '.join(missing)} missing): fine-tune it first"
-            )
-        load_tokenizer = LongformerTokenizerFast if family == "longformer" else AutoTokenizer
+        # on the CPU: one short document does not fill an accelerator
+        model = load_model(name, "ForTokenClassification", "cpu")
         decoding = cached_file(name, "decoding.json", _raise_exceptions_for_missing_entries=False)
-        return cls(model, load_tokenizer.from_pretrained(name), None if decoding is None else load_rules(decoding))
+        tokenizer = load_tokenizer(name, model.config.model_type)
+        return cls(model, tokenizer, None if decoding is None else load_rules(decoding))
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -104,11 +84,7 @@ class Tagger:
     @property
     def max_tokens(self) -> int | None:
         """The longest input in tokens, special tokens included; None for any length."""
-        config = self.model.config
-        if getattr(config, "position_period", None) is not None:
-            return None
-        reserved = (config.pad_token_id or 0) + 1 if config.model_type == "longformer" else 0
-        return int(config.max_position_embeddings) - reserved
+        return longest_input(self.model.config)
 
     def __call__(self, text: str, *, progress: Progress | None = None) -> TagResult:
         """Find the passages of one document, read whole.
