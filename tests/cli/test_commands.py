@@ -58,6 +58,8 @@ FLAGS = {
         "--lr",
         "--lora",
         "--seed",
+        "--option",
+        "--set",
         "--skip-bad",
         "--json",
         "--help",

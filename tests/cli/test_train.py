@@ -67,6 +67,48 @@ def test_a_recipe_and_what_wins_over_it(data, tmp_path):
     assert wrong.exit_code == 1 and "the recipe mine is for the task classify, not for tag" in wrong.stderr
 
 
+def test_options_of_the_task_and_arguments_without_a_flag(data, tmp_path):
+    table = tmp_path / "reviews.csv"
+    rows = [json.loads(line) for line in (data / "train.jsonl").read_text().splitlines()]
+    table.write_text("review,1\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "about: A.\ncommand: longspan train classify\ncost: none\nexpected: {}\nsource: nobody\ntask: classify\n"
+        "options: {text: nothing, label: '1'}\narguments: {epochs: 9.0, batch: 4, max_length: 64}\n"
+    )
+    base = ["train", "classify", "--data", table, "--out", tmp_path / "run", "--model", data / "model", "--json"]
+    own = ["--recipe", recipe, "--option", "text=review", "--option", "metric=f1_macro", "--option", "truncate=true"]
+    own += ["--set", "steps=2", "--set", "max_length=32", "--set", "holdout=0.25", "--set", "lr=1e-3", "--lr", "1e-4"]
+    done = CliRunner().invoke(app, [str(word) for word in base + own])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["steps"] == 2 and json.loads(done.stdout)["rows"] < 24
+    saved = json.loads((tmp_path / "run" / "longspan.json").read_text())
+    assert saved["max_length"] == 32
+    assert (
+        saved["options"] | {"text": "review", "label": "1", "metric": "f1_macro", "truncate": True} == saved["options"]
+    )
+    begun = json.loads((tmp_path / "run" / "training" / "features" / "features.json").read_text())["about"]["run"]
+    assert (begun["lr"], begun["epochs"], begun["holdout"]) == (1e-4, 3.0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--option", "colour=red"], "there is no 'colour'; there are problem, labels, text,"),
+        (["--option", "text"], "write NAME=VALUE, got 'text'"),
+        (["--set", "colour=red"], "there is no 'colour'; there are steps, epochs, batch,"),
+        (["--set", "max_length=long"], "max_length must be of type int, got 'long'"),
+        (["--set", "max_length=["], "max_length must be of type int, got '['"),
+        (["--option", "truncate=perhaps"], "option truncate of the task classify must be of type bool, got 'perhaps'"),
+        (["--validation", "dev.jsonl", "--set", "holdout=0.1"], "holdout is for data without a validation file"),
+    ],
+)
+def test_options_and_arguments_that_cannot_be(data, options, message, tmp_path):
+    done = call(data, tmp_path / "run", "--model", data / "model", *options)
+    flat = " ".join(done.stderr.replace("│", " ").split())
+    assert done.exit_code in (1, 2) and message in flat and "Traceback" not in done.output
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -69,7 +69,7 @@ def test_the_lengths_of_the_task_file_are_used_unless_others_are_given(folder, t
         ("[]", "must hold a JSON object"),
         ('{"options": {}}', "longspan.json of .* must name its task"),
         ('{"task": "poetry"}', "there is no task 'poetry'; the tasks are classify"),
-        ('{"task": "mlm", "options": {"rhyme": 1}}', "the task mlm cannot be made with the options"),
+        ('{"task": "mlm", "options": {"rhyme": 1}}', "the task mlm has no option .rhyme.; there are whole_words"),
         ('{"task": "mlm", "max_length": "long"}', "max_length in longspan.json of .* must be a whole number"),
         ('{"task": "mlm", "max_length": 63}', "max_length must be from 1 to 62 tokens, got 63"),
     ],

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longspan.cli.console import err, fail, one_line, out, printable
+from longspan.cli.assignments import read_assignments
+from longspan.cli.console import fail, one_line, out, printable
+from longspan.cli.training_progress import training_progress
 
 if TYPE_CHECKING:
     from longspan.train.recipe import Recipe
     from longspan.train.result import Result
-    from longspan.train.sources import OnProgress
-
-_DOING = {"read": "reading", "check": "checking", "train": "training", "evaluate": "evaluating"}
 
 
 def train(
@@ -73,6 +72,16 @@ def train(
         int | None, typer.Option(metavar="RANK", min=1, help="Train low-rank adapters, merged at the end.")
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", min=0, help="0 by default.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Option of the task, such as a column's name; may be given again."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any other argument, such as max_length=512; may be given again."
+        ),
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave bad rows out and count them, instead of stopping.")
     ] = False,
@@ -91,12 +100,15 @@ def train(
         raise typer.BadParameter("give either --steps or --epochs", param_hint="--steps")
     _quiet()
     with _errors():
-        from longspan.tasks.registry import make_task
-        from longspan.train.arguments import Arguments
+        from longspan.tasks.options import option_kinds
+        from longspan.tasks.registry import make_task, task_class
+        from longspan.train.arguments import ARGUMENT_KINDS, Arguments
         from longspan.train.engine import train as run
 
         found = _read_recipe(recipe, task)
-        own = {
+        options = read_assignments(option, option_kinds(task_class(task)), "--option")
+        given = read_assignments(set_, ARGUMENT_KINDS, "--set")
+        flags = {
             "steps": steps,
             "epochs": epochs,
             "batch": batch,
@@ -105,19 +117,23 @@ def train(
             "lora": lora,
             "seed": seed,
         }
+        given |= {name: value for name, value in flags.items() if value is not None}
+        if validation is not None:
+            given.setdefault("holdout", 0.0)
         values = dict(found.arguments) if found else {}
-        if steps is not None or epochs is not None:
+        if given.keys() & {"steps", "epochs"}:
             values = {name: value for name, value in values.items() if name not in ("steps", "epochs")}
-        arguments = Arguments.from_dict({**values, **{k: v for k, v in own.items() if v is not None}})
+        try:
+            arguments = Arguments.from_dict({**values, **given})
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         if scratch is None and model is None and found is not None:
             scratch = found.scratch
-        if validation is not None:
-            arguments = dataclasses.replace(arguments, holdout=0.0)
-        options = dict(found.options) if found else {}
+        options = {**(found.options if found else {}), **options}
+        if "seed" in option_kinds(task_class(task)):
+            options.setdefault("seed", arguments.seed)
         made = make_task(task, options)
-        if "seed" in made.options() and "seed" not in options:
-            made = make_task(task, {**options, "seed": arguments.seed})
-        with _progress() as tell:
+        with training_progress(_is_first()) as tell:
             result = run(
                 made,
                 data,
@@ -158,43 +174,6 @@ def _errors() -> Iterator[None]:
         if not _is_first():
             raise typer.Exit(1) from None
         fail(one_line(error))
-
-
-@contextmanager
-def _progress() -> Iterator[OnProgress]:
-    """Show how far training is on standard error, where that is a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    console = err()
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}", markup=False),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or not _is_first(),
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-    row = bar.add_task("reading", total=None, figures="")
-    latest = ""
-
-    def tell(doing: str, done: int, total: int | None, figures: dict[str, float]) -> None:
-        nonlocal latest
-        latest = _figures(figures) or latest
-        bar.update(row, description=_DOING.get(doing, doing), completed=done, total=total, figures=latest)
-
-    with bar:
-        yield tell
-
-
-def _figures(figures: dict[str, float]) -> str:
-    """The loss and the validation scores of a log."""
-    shown = {name.removeprefix("eval_"): x for name, x in figures.items() if name == "loss" or name.startswith("eval_")}
-    return ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
 
 
 def _print(result: Result) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from longspan.tasks.options import check_options, option_kinds
 from longspan.tasks.task import Task
 
 TASKS = {
@@ -19,17 +20,25 @@ TASKS = {
 """Name -> class; a task's module loads when the task is asked for."""
 
 
-def make_task(name: str, options: Mapping[str, Any] | None = None) -> Task[Any]:
-    """The task of that name with these options.
+def task_class(name: str) -> type[Task[Any]]:
+    """The class of the task of that name.
 
     Raises:
-        ValueError: there is no such task, or it has no such option.
+        ValueError: there is no such task.
     """
     if name not in TASKS:
         raise ValueError(f"there is no task {name!r}; the tasks are {', '.join(TASKS)}")
     module, _, attribute = TASKS[name].rpartition(".")
-    try:
-        task: Task[Any] = getattr(import_module(module), attribute)(**dict(options or {}))
-    except TypeError as error:
-        raise ValueError(f"the task {name} cannot be made with the options {dict(options or {})}: {error}") from None
-    return task
+    found: type[Task[Any]] = getattr(import_module(module), attribute)
+    return found
+
+
+def make_task(name: str, options: Mapping[str, Any] | None = None) -> Task[Any]:
+    """The task of that name with these options.
+
+    Raises:
+        ValueError: there is no such task, it has no such option, or a value does not fit.
+    """
+    task = task_class(name)
+    check_options(name, option_kinds(task), options or {})
+    return task(**dict(options or {}))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from longspan.tasks.options import kinds_of
 
 SCHEDULES = ("linear", "cosine", "constant_with_warmup")
 
@@ -67,9 +69,8 @@ class Arguments:
             TypeError: a value is of another type.
             ValueError: a value is out of its range.
         """
-        types = get_type_hints(type(self))
-        for name in ARGUMENT_NAMES:
-            object.__setattr__(self, name, _convert(name, getattr(self, name), types[name]))
+        for name, kinds in ARGUMENT_KINDS.items():
+            object.__setattr__(self, name, _convert(name, getattr(self, name), kinds))
         for name in ("steps", "batch", "accumulate", "max_length", "save_every", "keep", "lora"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -118,12 +119,14 @@ class Arguments:
         return self.save_every or max(1, math.ceil(total / 10))
 
 
-ARGUMENT_NAMES = tuple(field.name for field in fields(Arguments))
+ARGUMENT_KINDS = {name: kinds_of(hint) for name, hint in get_type_hints(Arguments).items()}
+"""Name -> the types of which its value may be."""
+
+ARGUMENT_NAMES = tuple(ARGUMENT_KINDS)
 
 
-def _convert(name: str, value: Any, wanted: Any) -> Any:
+def _convert(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
     """``value``, a whole number as float where one is wanted: ``lr: 1`` in a file is no mistake."""
-    kinds = get_args(wanted) or (wanted,)
     if value is None and type(None) in kinds:
         return None
     kind = next(k for k in kinds if k is not type(None))
