@@ -20,7 +20,7 @@ from typing import Any
 from longspan.models.presets import SIZES
 
 from .catalog import EXPERIMENTS, Experiment
-from .data import Parts, prepare
+from .data import Parts, data_folder, prepare
 from .results import FOLDER, commit, write_result
 
 FAMILIES = ("longformer", "nystromformer")
@@ -72,7 +72,7 @@ def run_once(
     commands = [_train_command(experiment, parts, folder, family, model, seed), _test_command(parts, folder)]
     if record.exists():
         found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        if found["commands"] != list(map(shlex.join, commands)):
+        if found["commands"] != list(map(_show, commands)):
             raise RuntimeError(f"{folder} holds another run: {found['commands'][0]}")
         return found
     began = time.process_time()
@@ -81,7 +81,7 @@ def run_once(
     found = {
         "system": family,
         "seed": seed,
-        "commands": list(map(shlex.join, commands)),
+        "commands": list(map(_show, commands)),
         "commit": commit(),
         "rows": {"train": trained["rows"], "test": tested["rows"], "skipped": trained["skipped"] + tested["skipped"]},
         "steps": trained["steps"],
@@ -111,6 +111,11 @@ def _train_command(
 def _test_command(parts: Parts, folder: Path) -> list[str]:
     layout = [] if parts.layout is None else ["--layout", parts.layout]
     return ["longspan", "evaluate", str(folder), str(parts.test), *layout, "--skip-bad", "--json"]
+
+
+def _show(command: Sequence[str]) -> str:
+    """The command as it is written down: without the place of the data on this machine."""
+    return shlex.join(command).replace(str(data_folder()), "$LONGSPAN_DATA")
 
 
 def run_command(command: Sequence[str]) -> dict[str, Any]:
