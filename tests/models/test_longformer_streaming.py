@@ -17,7 +17,7 @@ from tests.models.longformer_cases import BASE, CLASSES, assert_same, batch, bui
 def pieces(monkeypatch: pytest.MonkeyPatch) -> list[slice]:
     """The pieces that were read; they are 16 tokens long, and any input is read in them."""
     monkeypatch.setattr(attention, "PIECE", 16)
-    monkeypatch.setattr(attention, "STREAM_FROM", 1)
+    monkeypatch.setattr(attention, "LEAST_PIECES", 0)
     read: list[slice] = []
     stream = LongformerSelfAttention.stream
 
@@ -163,7 +163,7 @@ def test_autocast_in_pieces(dtype: torch.dtype, pieces: list[slice]) -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_exported_program_knows_no_threshold(strict: bool, pieces: list[slice], monkeypatch) -> None:
-    monkeypatch.setattr(attention, "STREAM_FROM", 200)
+    monkeypatch.setattr(attention, "LEAST_PIECES", 200 // 16)
     model = build(BASE)
     dynamic = {"input_ids": {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens")}}
     for traced, other in (((2, 70), (2, 150)), ((2, 150), (2, 70))):

@@ -12,8 +12,7 @@ from tests.models.nystromformer.support import HEADS, make, make_ids, prediction
 @pytest.fixture
 def pieces(monkeypatch):
     """Pieces of 8 tokens; lists how many were read."""
-    monkeypatch.setattr(attention, "_PIECE", 8)
-    monkeypatch.setattr(attention, "_STREAM_FROM", 16)
+    monkeypatch.setattr(attention, "PIECE", 8)
     read, plain = [], NystromStream.__iter__
 
     def counted(self):
