@@ -44,8 +44,8 @@ class Experiment:
         title: what a reader knows it by.
         metrics: the figures shown, the one that decides first.
         shipped: whether the recipe ships with longspan, or is one of small new weights in the folder ``recipes``.
-        seeds: the runs; where there are several splits, a seed is also the number of a split.
-        splits: whether there are.
+        seeds: the runs; where a data set is split here, a seed is also the number of the split.
+        percent: whether the task's scores are in percent already.
         published: figures of papers, of models pretrained at scale.
     """
 
@@ -54,7 +54,7 @@ class Experiment:
     metrics: tuple[str, ...]
     shipped: bool = False
     seeds: tuple[int, ...] = (0,)
-    splits: bool = False
+    percent: bool = False
     published: tuple[Published, ...] = ()
 
     def recipe_name(self) -> str:
@@ -84,11 +84,10 @@ EXPERIMENTS = {
             "Hyperpartisan",
             ("f1", "accuracy"),
             seeds=(0, 1, 2, 3, 4),
-            splits=True,
             published=(Published("Longformer-base", "f1", 94.8, LONGFORMER_PAPER),),
         ),
         Experiment("contract-nli", "ContractNLI", ("accuracy", "f1_macro")),
-        Experiment("squad-articles", "SQuAD v1.1, whole articles", ("f1", "exact")),
+        Experiment("squad-articles", "SQuAD v1.1, whole articles", ("f1", "exact"), percent=True),
         Experiment("cola", "GLUE CoLA", ("matthews",)),
         Experiment("rte", "GLUE RTE", ("accuracy",)),
         Experiment(

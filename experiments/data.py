@@ -60,7 +60,7 @@ def prepare(name: str, made: Path, seed: int = 0) -> Parts:
 
     Args:
         name: of the experiment.
-        made: folder for files that are unpacked or split.
+        made: folder for files that are unpacked or split; they are written again each time.
         seed: of the split, where the experiment has several.
 
     Raises:
@@ -89,9 +89,11 @@ def _contract_nli(data: Path, made: Path, seed: int) -> Parts:
 
 def _glue(layout: str, data: Path, made: Path, seed: int) -> Parts:
     folder = made / "glue" / GLUE[layout]
-    if not (folder / "dev.tsv").exists():
-        with tarfile.open(data / "glue.tar.xz") as archive:
-            archive.extractall(made / "glue", filter="data")
+    with tarfile.open(data / "glue.tar.xz") as archive:
+        for part in ("train", "dev"):
+            packed = archive.extractfile(f"./{GLUE[layout]}/{part}.tsv")
+            assert packed is not None, "a file of the archive, not a folder"
+            _write(folder / f"{part}.tsv", packed.read())
     return Parts(folder / "train.tsv", folder / "dev.tsv", layout=layout)
 
 
@@ -112,18 +114,20 @@ def _squad(data: Path, made: Path, seed: int) -> Parts:
     folder = made / "squad-articles"
     files = []
     for name, part in zip(("train", "validation", "test"), parts, strict=True):
-        files.append(_write(folder / f"{name}.json", json.dumps({"version": "1.1", "data": part})))
+        files.append(_write(folder / f"{name}.json", json.dumps({"version": "1.1", "data": part}).encode()))
     return Parts(files[0], files[2], files[1], layout="squad-articles")
 
 
 def _write_lines(path: Path, rows: Iterable[Any]) -> Path:
-    return _write(path, "".join(json.dumps(row) + "\n" for row in rows))
+    return _write(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
-def _write(path: Path, text: str) -> Path:
+def _write(path: Path, content: bytes) -> Path:
+    """Write a file at once: another run may be reading it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    return partial.replace(path)
 
 
 SOURCES: dict[str, Callable[[Path, Path, int], Parts]] = {

@@ -1,8 +1,10 @@
 """Runs of `longspan train` and `longspan evaluate`, one for each seed, written to a result file for each family.
 
-    LONGSPAN_DATA=... python -m experiments.run wnut17 rte --family longformer --family nystromformer
+    LONGSPAN_DATA=... python -m experiments.run wnut17 rte
+    LONGSPAN_DATA=... python -m experiments.run imdb --family longformer --model runs/imdb-mlm -- --batch 8
 
-A run that is finished is not begun again, and its test data is not read again; one that was interrupted goes on.
+What follows ``--`` are options of `longspan train`, which win over the recipe's. A run that is finished is not begun
+again, and its test data is not read again; one that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import contextlib
 import io
 import json
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/experiments"), help="folder of the runs")
     parser.add_argument("--made", type=Path, default=Path("runs/data"), help="folder for unpacked and split data")
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder for the result files")
-    arguments = parser.parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    end = given.index("--") if "--" in given else len(given)
+    arguments, options = parser.parse_args(given[:end]), given[end + 1 :]
     if arguments.model is not None and len(arguments.family or FAMILIES) > 1:
         parser.error("--model is a checkpoint of one family: name it with --family")
     for name in arguments.names:
@@ -45,31 +50,34 @@ def main(argv: list[str] | None = None) -> None:
             for seed in experiment.seeds:
                 parts = prepare(name, arguments.made, seed)
                 folder = arguments.runs / f"{name}-{family}-{seed}"
-                runs.append(run_once(experiment, parts, folder, family, arguments.model, seed))
+                start = ["--model", arguments.model] if arguments.model else ["--family", family]
+                runs.append(run_once(experiment, parts, folder, family, [*start, *options], seed))
                 shown = ", ".join(f"{metric} {runs[-1]['test'][metric]:.4f}" for metric in experiment.metrics)
                 print(f"{name} {family} seed {seed}: {shown}, {runs[-1]['cpu_seconds']} CPU seconds", flush=True)
+            command = f"python -m experiments.run {name} --family {family}"
+            command += f" --model {arguments.model}" if arguments.model else ""
+            command += f" -- {shlex.join(options)}" if options else ""
             start = {"model": arguments.model} if arguments.model else _new_weights(experiment)
-            given = f"--family {family}" + (f" --model {arguments.model}" if arguments.model else "")
-            command = f"python -m experiments.run {name} {given}"
             print(write_result(name, family, command, runs, arguments.results, start=start), flush=True)
 
 
 def run_once(
-    experiment: Experiment, parts: Parts, folder: Path, family: str, model: str | None, seed: int
+    experiment: Experiment, parts: Parts, folder: Path, family: str, options: Sequence[str], seed: int
 ) -> dict[str, Any]:
     """Train and evaluate with one seed, or return what the same run came to before.
 
     Args:
         experiment, parts: what is run.
         folder: of the run; ``record.json`` in it is what this function returns.
-        family, model: where it starts.
+        family: of the model.
+        options: of `longspan train`, besides data, recipe, seed and folder.
         seed: of the run.
 
     Raises:
         RuntimeError: a command failed; what it said is on standard error.
     """
     record = folder / "record.json"
-    commands = [_train_command(experiment, parts, folder, family, model, seed), _test_command(parts, folder)]
+    commands = [_train_command(experiment, parts, folder, options, seed), _test_command(parts, folder)]
     if record.exists():
         found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         if found["commands"] != list(map(_show, commands)):
@@ -95,17 +103,14 @@ def run_once(
     return found
 
 
-def _train_command(
-    experiment: Experiment, parts: Parts, folder: Path, family: str, model: str | None, seed: int
-) -> list[str]:
+def _train_command(experiment: Experiment, parts: Parts, folder: Path, options: Sequence[str], seed: int) -> list[str]:
     recipe = experiment.recipe()
     command = ["longspan", "train", recipe.task, "--recipe", experiment.recipe_name(), "--data", str(parts.train)]
     if parts.validation is not None:
         command += ["--validation", str(parts.validation)]
     if parts.layout is not None:
         command += ["--layout", parts.layout]
-    command += ["--model", model] if model else ["--family", family]
-    return [*command, "--seed", str(seed), "--out", str(folder), "--skip-bad", "--json"]
+    return [*command, *options, "--seed", str(seed), "--out", str(folder), "--skip-bad", "--json"]
 
 
 def _test_command(parts: Parts, folder: Path) -> list[str]:

@@ -1,0 +1,132 @@
+"""The tables of `docs/results.md`, from the result files.
+
+python -m experiments.report
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .catalog import EXPERIMENTS, Experiment
+from .results import FOLDER, read_results
+
+PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+
+START, END = "<!-- start of {} -->", "<!-- end of {} -->"
+
+NAMES = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "f1_macro": "F1, mean of the classes",
+    "exact": "exact match",
+    "matthews": "Matthews",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+}
+"""Metric -> as the tables call it."""
+
+Results = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def main() -> None:
+    """Write the tables into the page, between their markers."""
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), read_results(FOLDER)), encoding="utf-8")
+
+
+def fill(page: str, results: Results) -> str:
+    """The page with the tables of these results.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    for name, lines in (("scores", scores_table(results)), ("runs", runs_table(results))):
+        start, end = START.format(name), END.format(name)
+        if page.count(start) != 1 or page.count(end) != 1:
+            raise ValueError(f"the page must have {start} and {end} once")
+        before, _, rest = page.partition(start)
+        page = f"{before}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+def scores_table(results: Results) -> list[str]:
+    """A line for each metric of each experiment: test scores of baselines and models, and published figures."""
+    lines = [
+        "| Data | Score | Majority | Simple baseline | Longformer | Nyströmformer | Published, pretrained at scale |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    for name, experiment in EXPERIMENTS.items():
+        systems = by_system(results.get(name, ()))
+        if not systems:
+            continue
+        plain = [system for system in systems if system not in ("longformer", "nystromformer")]
+        best = best_baseline(experiment, {system: systems[system] for system in plain[1:]})
+        for metric in experiment.metrics:
+            cells = [
+                mean(experiment, systems.get(system, ()), metric)
+                for system in (plain[0] if plain else "", best, "longformer", "nystromformer")
+            ]
+            title = experiment.title if metric == experiment.metrics[0] else ""
+            found = [f"{p.model} {p.score:.1f} ({p.source})" for p in experiment.published if p.metric == metric]
+            lines.append(f"| {title} | {NAMES[metric]} | {' | '.join(cells)} | {'; '.join(found)} |")
+    return lines
+
+
+def runs_table(results: Results) -> list[str]:
+    """A line for each system of each experiment: what it was, what it cost, and the command that does it again."""
+    lines = [
+        "| Data | System | Runs | Validation | Test | CPU minutes | Commit | Command |",
+        "|---|---|---:|---:|---:|---:|---|---|",
+    ]
+    for name, experiment in EXPERIMENTS.items():
+        for result in results.get(name, ()):
+            for system, runs in by_system([result]).items():
+                metric = experiment.metrics[0]
+                scores = [mean(experiment, runs, metric, part) for part in ("validation", "test")]
+                minutes = statistics.fmean(run["cpu_seconds"] for run in runs) / 60
+                commits = ", ".join(dict.fromkeys(run.get("commit", result["commit"]) for run in runs))
+                lines.append(
+                    f"| {experiment.title} | {_start(system, result)} | {len(runs)} | {' | '.join(scores)} "
+                    f"| {minutes:.1f} | {commits} | `{result['command']}` |"
+                )
+    return lines
+
+
+def by_system(results: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The runs of each system, the systems in the order of the files."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for result in results:
+        for run in result["runs"]:
+            found.setdefault(run["system"], []).append(run)
+    return found
+
+
+def best_baseline(experiment: Experiment, systems: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The system with the best score on the validation examples; "" if there is none."""
+    metric = experiment.metrics[0]
+    return max(systems, key=lambda s: statistics.fmean(run["validation"][metric] for run in systems[s]), default="")
+
+
+def mean(experiment: Experiment, runs: Sequence[Mapping[str, Any]], metric: str, part: str = "test") -> str:
+    """The mean score in percent, with the standard deviation of several runs; "" without a run."""
+    scores = [run[part][metric] * (1 if experiment.percent else 100) for run in runs if metric in run[part]]
+    if not scores:
+        return ""
+    deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+    return f"{statistics.fmean(scores):.1f}{deviation}"
+
+
+def _start(system: str, result: Mapping[str, Any]) -> str:
+    start = result.get("start")
+    if start is None:
+        return system
+    name = {"longformer": "Longformer", "nystromformer": "Nyströmformer"}[system]
+    if "model" in start:
+        return f"{name}, from `{start['model']}`"
+    return f"{name}, new weights, {start['layers']} layers of {start['width']}"
+
+
+if __name__ == "__main__":
+    main()
