@@ -2,20 +2,14 @@
 
 import json
 import os
+import tracemalloc
 from dataclasses import replace
 
 import pytest
 
 from longspan.predict.evaluation import evaluate
-from longspan.predict.predictions import check_data, has_gold, predict
-from longspan.tasks.examples import (
-    ChoiceExample,
-    DataError,
-    QuestionExample,
-    Source,
-    TaggedExample,
-    TextExample,
-)
+from longspan.predict.predictions import check_data, predict
+from longspan.tasks.examples import DataError
 from tests.predict.fakes import Echo, Sum, fake_checkpoint
 
 ROWS = ["1 2 3 4 5=15", "7=7", "no numbers", "1 13=14", "2 2=5", "3=3"]
@@ -211,21 +205,33 @@ def test_checking_runs_nothing_and_reads_each_row_once(tmp_path):
     assert loaded.task.encoded == 4 and not loaded.model.shapes
 
 
-@pytest.mark.parametrize(
-    ("task", "fields", "gold"),
-    [
-        ("classify", (TextExample, "text", None, None), False),
-        ("classify", (TextExample, "text", None, 0.0), True),
-        ("mlm", (TextExample, "text", None, None), True),
-        ("tag", (TaggedExample, "text", (), None), False),
-        ("tag", (TaggedExample, "text", (), ()), True),
-        ("answer", (QuestionExample, "q", "c", (), None), False),
-        ("answer", (QuestionExample, "q", "c", (), False), True),
-        ("answer", (QuestionExample, "q", "c", (("a", None),), None), True),
-        ("choose", (ChoiceExample, "p", ("a",), None), False),
-        ("choose", (ChoiceExample, "p", ("a",), 0), True),
-    ],
-)
-def test_what_counts_as_a_label(task, fields, gold):
-    kind, *values = fields
-    assert has_gold(task, kind("1", Source("f"), *values)) is gold
+def test_labels_are_of_no_matter_to_predictions(tmp_path):
+    """A label that the model does not know, or none at all: the row is predicted as any other."""
+    out = tmp_path / "out.jsonl"
+    predict(fake_checkpoint(), write(tmp_path / "data.txt", ["1 2=many", "7", "3=3"]), out)
+    assert [line["sum"] for line in read(out)] == [3, 7, 3]
+    with pytest.raises(DataError, match=r"data\.txt:1: unknown label 'many'"):
+        evaluate(fake_checkpoint(), tmp_path / "data.txt")
+    found = evaluate(fake_checkpoint(), tmp_path / "data.txt", skip_bad=True)
+    assert (found.rows, found.skipped) == (1, 2)
+
+
+def measure(path, rows, out):
+    """The peak of what an evaluation holds, in bytes; a row is a text of 2,000 characters."""
+    with path.open("w") as file:
+        file.writelines(f"1 2 3 {' ' * 2000}4=10\n" for _ in range(rows))
+    tracemalloc.start()
+    try:
+        assert evaluate(fake_checkpoint(), path, out, batch_tokens=64).scores["rows"] == rows
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("out", [None, "out.jsonl"])
+def test_an_evaluation_does_not_hold_its_data(tmp_path, out):
+    target = out and tmp_path / out
+    measure(tmp_path / "warm.txt", 20, target)
+    few, many = (measure(tmp_path / f"{rows}.txt", rows, target) for rows in (500, 4000))
+    # 3,500 rows are 7 MB of text; of each, one number is kept
+    assert many - few < 400_000

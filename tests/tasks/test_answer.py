@@ -344,7 +344,7 @@ def test_scores_are_those_of_the_data():
 def test_what_cannot_be_scored():
     for asked in (example(), trivia([])):
         with pytest.raises(ValueError, match=r"f.json:\d: the question '.' has no gold answer"):
-            Answer().score([asked], [])
+            Answer().score([asked], predictions(x=("", "", 0.0)))
     twice = [example(answers=all_places("royalty"))] * 2
     with pytest.raises(ValueError, match="the same id"):
-        Answer().score(twice, [])
+        Answer().score(twice, predictions(a=("", "", 0.0), b=("", "", 0.0)))

@@ -281,3 +281,34 @@ def test_scores():
     assert task.metric in task.score(gold, predictions)
     with pytest.raises(ValueError, match="file:7: there is no label to compare with"):
         task.score([example()], [{"label": "a"}])
+
+
+def test_numbers_are_standardised_by_the_training_data():
+    """A new head says about 0: that has to be the mean, not far below every number."""
+    task = Classify()
+    task.learn([example(label) for label in (0.5, 2.0, 3.5)])
+    mean, deviation = task.moments
+    assert (mean, deviation) == (2.0, pytest.approx(np.sqrt(1.5)))
+    targets = [task.encode(example(label), encoding(), True)[0]["labels"] for label in (0.5, 2.0, 3.5)]
+    assert targets == pytest.approx([-1.5 / deviation, 0, 1.5 / deviation])
+    made = json.loads(json.dumps(task.options()))
+    again = make_task("classify", made)
+    for target, label in zip(targets, (0.5, 2.0, 3.5), strict=True):
+        said = again.decode(example(), [{}] * 2, [{"logits": np.float32([target])}] * 2)["label"]
+        assert said == pytest.approx(label, abs=1e-6)
+    # a checkpoint's own moments stay
+    again.learn([example(label) for label in (100.5, 200.0)])
+    assert again.moments == task.moments
+
+
+@pytest.mark.parametrize("moments", [[1.0], [0.0, 0.0], [0.0, -1.0], [1.0, 2.0, 3.0]])
+def test_moments_that_cannot_be(moments):
+    with pytest.raises(ValueError, match="moments must be a mean and a standard deviation above 0"):
+        Classify(problem="regression", moments=moments)
+
+
+@pytest.mark.parametrize(
+    ("label", "stratum"), [("a", "a"), (1.0, "1"), ("1", "1"), (2.5, "2.5"), (("a", "b"), None), (None, None)]
+)
+def test_the_class_of_an_example(label, stratum):
+    assert Classify().stratum(example(label)) == stratum

@@ -164,12 +164,6 @@ def test_scores_where_there_is_no_entity():
         TASK.score([example(["a"])], [{"tags": ["O"]}])
 
 
-def test_without_seqeval_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "seqeval.metrics.sequence_labeling", None)
-    with pytest.raises(ImportError, match=r"pip install longspan\[train\]"):
-        TASK.score([], [])
-
-
 def test_labels_are_learnt_with_all_their_marks():
     task = Tag()
     task.learn([example(["a", "b"], ["B-y", "O"]), example(["c"]), example(["d"], ["I-x"])])

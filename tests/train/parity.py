@@ -85,9 +85,12 @@ class Parity(Task[TextExample]):
             ],
         }
 
-    def score(self, examples, predictions):
-        assert [x.id for x in examples] == [x["id"] for x in predictions]
-        return {"accuracy": float(np.mean([x["right"] for x in predictions]))}
+    def record(self, example, prediction):
+        assert example.id == prediction["id"]
+        return prediction["right"]
+
+    def score_records(self, records):
+        return {"accuracy": float(np.mean(records))}
 
 
 def write_texts(path: Path, rows: int, seed: int = 0) -> Path:

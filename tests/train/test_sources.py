@@ -1,5 +1,7 @@
 """The examples of a run: faults of validation rows are found before the first step."""
 
+import random
+
 import pytest
 
 from longspan.tasks.classify import Classify
@@ -16,10 +18,35 @@ def test_a_validation_row_without_a_label_is_a_bad_row(tmp_path, skip_bad):
     validation.write_text('{"text": "a", "label": "x"}\n{"text": "b"}\n')
     sources = Sources(str(train), str(validation), None, skip_bad, 0.0, 0)
     task, encoding, skipped = Classify(labels=["x", "y"]), Encoding(KINDS["WordPiece"](), 20, 4), Skipped()
-    features = sources.encode(task, sources.read(task, "validation"), encoding, False, skipped)
     if not skip_bad:
         with pytest.raises(DataError, match=r"validation\.jsonl:2: there is no label to validate with"):
-            list(features)
+            sources.check_validation(task, encoding, skipped)
         return
-    assert len(list(features)) == 1 and skipped.count == 1
-    assert [example.label for example in sources.read_validation(task, encoding)] == ["x"]
+    assert sources.check_validation(task, encoding, skipped) == 1 and skipped.count == 1
+    assert [example.label for example in sources.validation_examples(task)] == ["x"]
+
+
+def test_a_share_that_leaves_nothing_is_an_error(tmp_path):
+    train = tmp_path / "train.jsonl"
+    train.write_text('{"text": "a", "label": "x"}\n')
+    sources = Sources(str(train), None, None, False, 1e-6, 0)
+    with pytest.raises(DataError, match="a holdout of 1e-06 leaves no example for validation"):
+        sources.check_validation(Classify(labels=["x", "y"]), Encoding(KINDS["WordPiece"](), 20, 4))
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_the_parts_are_one_draw_in_every_pass(tmp_path, by_class):
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(f'{{"id": {i}, "text": "a", "label": "{"xy"[i % 5 == 0]}"}}\n' for i in range(200)))
+    sources = Sources(str(data), None, None, False, 0.1, 3, by_class)
+    train, validation, again = (
+        [example.id for example in sources.read(Classify(), part)] for part in ("train", "validation", "validation")
+    )
+    assert sorted(train + validation, key=int) == [str(i) for i in range(200)] and validation == again
+    rare = sum(int(id) % 5 == 0 for id in validation)
+    if by_class:
+        assert (rare, len(validation)) == (4, 20)
+    else:
+        # the draw of runs that were begun before there were classes
+        draw = random.Random("holdout 3").random
+        assert validation == [str(i) for i in range(200) if draw() < 0.1]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from longspan.predict.loading import Checkpoint
 from longspan.predict.loop import BATCH_TOKENS
@@ -60,18 +62,21 @@ def evaluate(
 ) -> Evaluation:
     """Score a checkpoint on labelled data; all rows are checked before the first is run.
 
+    Rows pass through one after another: of each is kept what the scores depend on, such as two class numbers.
+
     Args:
         checkpoint, data, layout, skip_bad, device, max_length, stride, batch_tokens, on_progress: as in
             :func:`longspan.predict.predict`.
         out: also write the predictions there; an interrupted evaluation then goes on where it stopped.
 
     Raises:
-        DataError: the data cannot be used, or a row has no label; the message begins with file and line.
+        DataError: the data cannot be used, or a row has no label or one that the model does not know; the message
+            begins with file and line.
         OSError, ValueError: the checkpoint or a file cannot be used.
     """
     loaded = as_loaded(checkpoint, device, max_length, stride)
     began = time.perf_counter()
-    predictions: list[Prediction]
+    rows: Iterable[tuple[Any, Prediction]]
     if out is not None:
         check = predict(
             loaded,
@@ -83,20 +88,23 @@ def evaluate(
             batch_tokens=batch_tokens,
             on_progress=on_progress,
         )
-        with open(out, encoding="utf-8") as file:
-            predictions = [json.loads(line) for line in file]
+        rows = zip(read_good(loaded, data, check, layout), _read_lines(out), strict=True)
     else:
         check = check_data(loaded, data, layout, skip_bad, gold=True)
         on_batch = count_batches(check.windows, on_progress)
         rows = predict_rows(loaded, data, check, layout, batch_tokens, on_batch)
-        predictions = [prediction for _, prediction in rows]
-    examples = list(read_good(loaded, data, check, layout))
+    records = [loaded.task.record(example, prediction) for example, prediction in rows]
     return Evaluation(
         loaded.task.name,
         loaded.task.metric,
-        loaded.task.score(examples, predictions),
+        loaded.task.score_records(records),
         check.rows,
         len(check.bad),
         tuple(check.faults),
         time.perf_counter() - began,
     )
+
+
+def _read_lines(path: str | Path) -> Iterator[Prediction]:
+    with open(path, encoding="utf-8") as file:
+        yield from map(json.loads, file)

@@ -95,15 +95,17 @@ def predict_examples(
     encoding: Encoding,
     batch_tokens: int = BATCH_TOKENS,
     on_batch: OnBatch | None = None,
+    on_bad: Callable[[BadRow], None] | None = None,
 ) -> Iterator[tuple[ExampleT, Prediction]]:
     """Each example with what is said of it, in input order.
 
     Args:
         task, model, encoding, batch_tokens, on_batch: as in :func:`run`.
         examples: one after another; they are held a buffer at a time.
+        on_bad: called for an example that cannot be encoded, which is then left out; None to raise.
 
     Raises:
-        DataError: an example cannot be encoded.
+        DataError: an example cannot be encoded, and ``on_bad`` is None.
     """
     waiting: deque[tuple[ExampleT, Sequence[Features]]] = deque()
 
@@ -111,7 +113,10 @@ def predict_examples(
         for example in examples:
             features = task.encode(example, encoding, training=False)
             if isinstance(features, BadRow):
-                raise features.error()
+                if on_bad is None:
+                    raise features.error()
+                on_bad(features)
+                continue
             waiting.append((example, features))
             yield features
 

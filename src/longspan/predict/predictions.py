@@ -11,15 +11,8 @@ from longspan.predict import loop
 from longspan.predict.loading import Checkpoint, load
 from longspan.predict.loop import BATCH_TOKENS, OnBatch, count_tokens, predict_examples
 from longspan.predict.resumable import ResumableLines, fingerprint
-from longspan.tasks.examples import (
-    BadRow,
-    ChoiceExample,
-    Example,
-    QuestionExample,
-    TaggedExample,
-    TextExample,
-    keep_good,
-)
+from longspan.tasks.examples import BadRow, keep_good
+from longspan.tasks.gold import has_gold, without_gold
 from longspan.tasks.task import Features, Prediction
 
 OnProgress = Callable[[int, int], None]
@@ -39,6 +32,7 @@ class Check:
         faults: the first of them.
         done: good rows that do not have to be run.
         offset: rows, good and bad, before the first that has to be run.
+        gold: whether rows come with their labels.
     """
 
     rows: int = 0
@@ -47,6 +41,7 @@ class Check:
     faults: list[BadRow] = field(default_factory=list)
     done: int = 0
     offset: int = 0
+    gold: bool = False
 
 
 def predict(
@@ -75,7 +70,7 @@ def predict(
         out: where the lines go.
         layout: name of a published layout; None to go by the file.
         skip_bad: leave bad rows out instead of raising at the first.
-        gold: whether a row without a label is a bad one.
+        gold: whether labels are read: then a row without one, or with one that the model does not know, is a bad one.
         device, max_length, stride: as in :func:`longspan.predict.load`; not for a loaded checkpoint.
         batch_tokens: tokens of one batch, padding included.
         on_progress: called after each batch with the number of windows done and in all.
@@ -130,7 +125,7 @@ def check_data(
     Raises:
         DataError: a row is bad and ``skip_bad`` is off, or there is no good one.
     """
-    check = Check()
+    check = Check(gold=gold)
     number = tokens = 0
 
     def encode() -> Iterator[list[Features] | BadRow]:
@@ -173,24 +168,11 @@ def read_good(
     loaded: Checkpoint, data: str | Path, check: Check, layout: str | None = None, offset: int = 0
 ) -> Iterator[Any]:
     """The good rows after the first ``offset`` rows, as a first pass found them."""
-    for number, row in enumerate(loaded.task.read(str(data), layout), start=1):
+    for number, row in enumerate(_read(loaded, data, layout, check.gold), start=1):
         if number > offset and number not in check.bad:
             if isinstance(row, BadRow):  # the file has changed
                 raise row.error()
             yield row
-
-
-def has_gold(task: str, example: Example) -> bool:
-    """Whether it is known what should be said of an example."""
-    if task == "mlm":  # the text is its own label
-        return True
-    if isinstance(example, TextExample):
-        return example.label is not None
-    if isinstance(example, TaggedExample):
-        return example.tags is not None
-    if isinstance(example, QuestionExample):
-        return bool(example.answers) or example.answerable is False
-    return not isinstance(example, ChoiceExample) or example.label is not None
 
 
 def as_loaded(
@@ -230,12 +212,16 @@ def count_batches(total: int, on_progress: OnProgress | None) -> OnBatch | None:
 
 
 def _read(loaded: Checkpoint, data: str | Path, layout: str | None, gold: bool) -> Iterator[Any]:
-    """Rows of a data set; with ``gold`` those without a label are bad."""
+    """Rows of a data set; with ``gold`` those without a label are bad, else all are read without."""
     for row in loaded.task.read(str(data), layout):
-        if gold and not isinstance(row, BadRow) and not has_gold(loaded.task.name, row):
-            yield BadRow(row.source, "the row has no label to evaluate against")
-        else:
+        if isinstance(row, BadRow):
             yield row
+        elif not gold:
+            yield without_gold(row)
+        elif has_gold(loaded.task.name, row):
+            yield row
+        else:
+            yield BadRow(row.source, "the row has no label to evaluate against")
 
 
 def _fingerprint_checkpoint(name: str) -> list[list[Any]]:

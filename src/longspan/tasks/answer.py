@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from longspan.tasks.answer_scores import AnswerRecord, score_answers
 from longspan.tasks.examples import BadRow, QuestionExample
 from longspan.tasks.layouts.questions import read_questions
 from longspan.tasks.layouts.triviaqa import TriviaExample
 from longspan.tasks.padding import mask_padding, pad_rows
 from longspan.tasks.question_windows import DocumentTokens, read_document, read_question
 from longspan.tasks.span_targets import NO_TARGET, find_places, find_targets, marginal_loss
-from longspan.tasks.squad_metric import score_v1, score_v2
 from longspan.tasks.task import Encoding, Features, Prediction, Task
-from longspan.tasks.trivia_metric import score_aliases
 from longspan.tasks.windows import Spans, best_spans, make_windows, merge_spans
 
 if TYPE_CHECKING:
@@ -218,27 +217,26 @@ class Answer(Task[QuestionExample]):
             "candidates": candidates,
         }
 
-    def score(self, examples: Sequence[QuestionExample], predictions: Sequence[Prediction]) -> dict[str, float]:
+    def record(self, example: QuestionExample, prediction: Prediction) -> AnswerRecord:
+        """The right answers, the one that is said, and the best span with what speaks against it."""
+        trivia = isinstance(example, TriviaExample)
+        golds = example.aliases if isinstance(example, TriviaExample) else tuple(text for text, _ in example.answers)
+        if not golds and example.answerable is not False:
+            raise ValueError(f"{example.source}: the question {example.id!r} has no gold answer")
+        best, above = "", math.inf
+        if prediction.get("candidates"):
+            best, above = prediction["candidates"][0]["text"], prediction["null_score"] - prediction["score"]
+        return AnswerRecord(example.id, golds, prediction["answer"], best, above, trivia)
+
+    def score_records(self, records: Sequence[AnswerRecord]) -> dict[str, float]:
         """``exact`` and ``f1``, in percent: of TriviaQA, of SQuAD v2.0 where a question has no answer, else of v1.1.
+
+        Raises:
+            ValueError: there is no question, or two have the same id.
 
         See :mod:`longspan.tasks.trivia_metric` and :mod:`longspan.tasks.squad_metric`.
         """
-        golds: dict[str, list[str]] = {}
-        for example in examples:
-            if isinstance(example, TriviaExample):
-                golds[example.id] = list(example.aliases)
-            else:
-                golds[example.id] = [text for text, _ in example.answers]
-            if not golds[example.id] and example.answerable is not False:
-                raise ValueError(f"{example.source}: the question {example.id!r} has no gold answer")
-        if len(golds) < len(examples):
-            raise ValueError("two questions have the same id")
-        answers = {prediction["id"]: prediction["answer"] for prediction in predictions}
-        if any(isinstance(example, TriviaExample) for example in examples):
-            return score_aliases(golds, answers)
-        if all(golds.values()):
-            return score_v1(golds, answers)
-        return score_v2(golds, answers) | _score_thresholds(golds, predictions)
+        return score_answers(records)
 
 
 def _softmax(scores: Sequence[float]) -> list[float]:
@@ -247,11 +245,3 @@ def _softmax(scores: Sequence[float]) -> list[float]:
     powers = np.exp(np.array(scores) - max(scores))
     shares: list[float] = (powers / powers.sum()).tolist()
     return shares
-
-
-def _score_thresholds(golds: Mapping[str, Sequence[str]], predictions: Sequence[Prediction]) -> dict[str, float]:
-    """What the best thresholds would give, from the best spans and how far "no answer" is above them."""
-    texts = {p["id"]: p["candidates"][0]["text"] if p["candidates"] else "" for p in predictions}
-    above = {p["id"]: p["null_score"] - p["score"] if p["candidates"] else math.inf for p in predictions}
-    found = score_v2(golds, texts, above)
-    return {name: value for name, value in found.items() if name.startswith("best_")}

@@ -94,9 +94,14 @@ class Choose(Task[ChoiceExample]):
         prediction = {"id": example.id, "label": label, "choice": example.choices[label], "scores": chances.tolist()}
         return prediction | ({"windows": len(outputs)} if len(outputs) > 1 else {})
 
-    def score(self, examples: Sequence[ChoiceExample], predictions: Sequence[Prediction]) -> dict[str, float]:
-        for example in examples:
-            if example.label is None:
-                raise ValueError(f"{example.source}: there is no label to compare with")
-        right = [e.label == p["label"] for e, p in zip(examples, predictions, strict=True)]
-        return {"accuracy": sum(right) / len(right)}
+    def record(self, example: ChoiceExample, prediction: Prediction) -> bool:
+        """Whether the choice is right."""
+        if example.label is None:
+            raise ValueError(f"{example.source}: there is no label to compare with")
+        return bool(example.label == prediction["label"])
+
+    def score_records(self, records: Sequence[bool]) -> dict[str, float]:
+        """``accuracy``, 0 to 1."""
+        if not records:
+            raise ValueError("there is no example to score")
+        return {"accuracy": sum(records) / len(records)}

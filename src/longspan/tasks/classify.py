@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longspan.tasks.examples import BadRow, DataError, TextExample
+from longspan.tasks.examples import BadRow, TextExample
 from longspan.tasks.label_scores import LOWER_IS_BETTER, SCORES, score_class_sets, score_classes, score_numbers
-from longspan.tasks.labels import PROBLEMS, as_number, class_numbers, learn_labels
-from longspan.tasks.layouts.columns import Columns, read_columns
-from longspan.tasks.layouts.contract_nli import holds_contract_nli, read_contract_nli
-from longspan.tasks.layouts.glue import GLUE, read_glue, recognise_glue
-from longspan.tasks.layouts.hyperpartisan import holds_hyperpartisan, read_hyperpartisan
-from longspan.tasks.layouts.imdb import holds_imdb, read_imdb
+from longspan.tasks.labels import PROBLEMS, as_number, class_name, class_numbers, learn_labels
+from longspan.tasks.layouts.columns import Columns
+from longspan.tasks.layouts.glue import GLUE_METRICS
+from longspan.tasks.layouts.labelled import read_labelled, recognise_layout
+from longspan.tasks.moments import Moments
 from longspan.tasks.pairs import cut, encode_pair, pad_columns
-from longspan.tasks.tables import first_line, suffix_of
 from longspan.tasks.task import Encoding, Features, Prediction, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-TABLE = "table"
-
-LAYOUTS: dict[str, Callable[[str], Iterator[TextExample | BadRow]]] = {
-    **{name: partial(read_glue, layout=name) for name in GLUE},
-    "contract-nli": read_contract_nli,
-    "hyperpartisan": read_hyperpartisan,
-    "imdb": read_imdb,
-}
-"""Published layouts; "table", which is read by column names, is one more."""
 
 
 class Classify(Task[TextExample]):
@@ -47,7 +33,8 @@ class Classify(Task[TextExample]):
         labels: class names in the model's order; None to learn them.
         text, text_pair, label: columns of a table; ``text_pair`` None for one text.
         separator: what stands between several class names in a field of CSV or TSV; None where a field is one name.
-        metric: by which checkpoints are compared, one of the problem's ``SCORES``; None for their first.
+        metric: by which checkpoints are compared, one of the problem's ``SCORES``; None for the one that is reported of
+            the layout (``GLUE_METRICS``), else their first.
         truncate: read the first window of a longer document only.
         global_text: the tokens of the first of two texts (a question, a hypothesis) are global in a Longformer, besides
             the row's first token.
@@ -70,11 +57,16 @@ class Classify(Task[TextExample]):
         metric: str | None = None,
         truncate: bool = False,
         global_text: bool = False,
+        moments: Sequence[float] | None = None,
     ) -> None:
         self.columns = Columns(text, text_pair, label, separator=separator)
         self.truncate = truncate
         self.global_text = global_text
+        self.moments = None if moments is None else tuple(moments)
+        if self.moments is not None and (len(self.moments) != 2 or not self.moments[1] > 0):
+            raise ValueError(f"moments must be a mean and a standard deviation above 0, got {list(self.moments)}")
         self._metric = metric
+        self._usual_metric: str | None = None
         problem = next((short for short, long in PROBLEMS.items() if problem == long), problem)
         if problem is None and labels:
             problem = "single" if len(labels) > 1 else "regression"
@@ -108,30 +100,27 @@ class Classify(Task[TextExample]):
             "metric": self._metric,
             "truncate": self.truncate,
             "global_text": self.global_text,
+            "moments": None if self.moments is None else list(self.moments),
         }
 
     def read(self, path: str, layout: str | None = None) -> Iterator[TextExample | BadRow]:
-        layout = layout or self._recognise(path)
-        if layout not in (TABLE, *LAYOUTS):
-            raise DataError(f"{path}: unknown layout {layout!r}; classify knows {', '.join((TABLE, *LAYOUTS))}")
-        for example in read_columns(path, self.columns) if layout == TABLE else LAYOUTS[layout](path):
-            yield example if isinstance(example, BadRow) else _refuse_empty(example)
+        layout = layout or recognise_layout(path, self.columns)
+        self._usual_metric = GLUE_METRICS.get(layout)
+        yield from read_labelled(path, self.columns, layout)
 
-    def _recognise(self, path: str) -> str:
-        if self.columns.text != Columns.text:
-            return TABLE
-        if holds_hyperpartisan(path):
-            return "hyperpartisan"
-        if Path(path).is_dir():
-            return "imdb" if holds_imdb(path) else TABLE
-        suffix = suffix_of(path)
-        if suffix == ".json" and holds_contract_nli(path):
-            return "contract-nli"
-        return (recognise_glue(first_line(path)) if suffix == ".tsv" else None) or TABLE
+    def stratum(self, example: TextExample) -> str | None:
+        return class_name(example.label) if isinstance(example.label, str | float) else None
 
     def learn(self, examples: Iterable[TextExample]) -> None:
-        problem, labels = learn_labels(examples, self.problem, self.columns.label)
-        self._decide(problem, self.labels or labels)
+        moments = Moments()
+        problem, labels = learn_labels(moments.watch(examples), self.problem, self.columns.label)
+        labels = self.labels or labels
+        usual = self._usual_metric
+        if self._metric is None and usual in SCORES[problem] and (usual != "f1" or len(labels) == 2):
+            self._metric = usual
+        self._decide(problem, labels)
+        if problem == "regression" and self.moments is None:
+            self.moments = moments.result()
 
     def settings(self) -> dict[str, Any]:
         if self.problem is None:
@@ -165,7 +154,8 @@ class Classify(Task[TextExample]):
 
     def _target(self, label: str | tuple[str, ...] | float) -> float | int | list[float]:
         if self.problem == "regression":
-            return as_number(label)
+            mean, deviation = self.moments or (0.0, 1.0)
+            return (as_number(label) - mean) / deviation
         found = class_numbers(label, self._places)
         if self.problem == "multi":
             return [float(place in found) for place in range(len(self.labels))]
@@ -192,7 +182,8 @@ class Classify(Task[TextExample]):
         logits = np.stack([output["logits"] for output in outputs]).astype(np.float64)
         prediction: Prediction = {"id": example.id}
         if self.problem == "regression":
-            prediction["label"] = float(logits.mean())
+            mean, deviation = self.moments or (0.0, 1.0)
+            prediction["label"] = float(logits.mean()) * deviation + mean
         else:
             chances = (_softmax(logits) if self.problem == "single" else _sigmoid(logits)).mean(axis=0)
             scores = dict(zip(self.labels, chances.tolist(), strict=True))
@@ -201,27 +192,25 @@ class Classify(Task[TextExample]):
             prediction["scores"] = scores
         return prediction | ({"windows": len(outputs)} if len(outputs) > 1 else {})
 
-    def score(self, examples: Sequence[TextExample], predictions: Sequence[Prediction]) -> dict[str, float]:
-        labels = []
-        for example in examples:
-            if example.label is None:
-                raise ValueError(f"{example.source}: there is no label to compare with")
-            labels.append(example.label)
-        said = [prediction["label"] for prediction in predictions]
+    def record(self, example: TextExample, prediction: Prediction) -> tuple[Any, Any]:
+        """The right label and the one that is said: numbers, numbers of classes, or tuples of these."""
+        if example.label is None:
+            raise ValueError(f"{example.source}: there is no label to compare with")
+        said = prediction["label"]
         if self.problem == "regression":
-            return score_numbers([as_number(label) for label in labels], said)
-        gold = [class_numbers(label, self._places) for label in labels]
-        named = [class_numbers(tuple(names) if self.problem == "multi" else names, self._places) for names in said]
-        if self.problem == "multi":
-            return score_class_sets(gold, named, len(self.labels))
-        return score_classes([g for (g,) in gold], [n for (n,) in named], len(self.labels))
+            return as_number(example.label), float(said)
+        named = tuple(said) if self.problem == "multi" else said
+        gold, found = (tuple(class_numbers(label, self._places)) for label in (example.label, named))
+        return (gold, found) if self.problem == "multi" else (gold[0], found[0])
 
-
-def _refuse_empty(example: TextExample) -> TextExample | BadRow:
-    for which, text in (("text", example.text), ("second text", example.text_pair)):
-        if text is not None and not text.strip():
-            return BadRow(example.source, f"the {which} is empty")
-    return example
+    def score_records(self, records: Sequence[tuple[Any, Any]]) -> dict[str, float]:
+        """See ``label_scores.SCORES``."""
+        if not records:
+            raise ValueError("there is no example to score")
+        gold, said = zip(*records, strict=True)
+        if self.problem == "regression":
+            return score_numbers(gold, said)
+        return (score_class_sets if self.problem == "multi" else score_classes)(gold, said, len(self.labels))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

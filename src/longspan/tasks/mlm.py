@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _NO_WORD = -1
 
+_COUNTED = ("nats", "targets", "tokens", "characters", "bytes")
+
 
 class MaskedLanguage(Task[TextExample]):
     """Predict masked tokens, by RoBERTa's recipe (see :mod:`longspan.tasks.masking`).
@@ -119,9 +121,9 @@ class MaskedLanguage(Task[TextExample]):
         for window in features:
             ids = np.asarray(window["input_ids"], dtype=np.int64)
             words = np.asarray(window["words"], dtype=np.int64) if self.whole_words else None
-            row, targets = masking(ids, self._generator(window, ids), words)
+            row, chosen = masking(ids, self._generator(window, ids), words)
             seen.append(row)
-            labels.append(targets)
+            labels.append(chosen)
         targets = pad_rows(labels, NO_TARGET)
         return {
             "input_ids": pad_rows(seen, encoding.tokenizer.pad_token_id or 0),
@@ -141,9 +143,7 @@ class MaskedLanguage(Task[TextExample]):
 
         labels, targets = batch["labels"], batch["logits_to_keep"]
         losses = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
-        losses[targets] = torch.nn.functional.cross_entropy(
-            outputs.logits.float(), labels[targets], reduction="none"
-        )
+        losses[targets] = torch.nn.functional.cross_entropy(outputs.logits.float(), labels[targets], reduction="none")
         return {"losses": losses, "targets": targets}
 
     def decode(
@@ -159,7 +159,11 @@ class MaskedLanguage(Task[TextExample]):
             "bytes": len(example.text.encode("utf-8", "surrogatepass")),
         }
 
-    def score(self, examples: Sequence[TextExample], predictions: Sequence[Prediction]) -> dict[str, float]:
+    def record(self, example: TextExample, prediction: Prediction) -> tuple[float, int, int, int, int]:
+        """The figures of a prediction, without names."""
+        return tuple(prediction[name] for name in _COUNTED)  # type: ignore[return-value]
+
+    def score_records(self, records: Sequence[tuple[float, int, int, int, int]]) -> dict[str, float]:
         """Mean ``loss`` of a masked token, its ``perplexity``, ``bits_per_byte`` and ``bits_per_character``.
 
         The bits are those of a text in which every token costs what the masked ones do: unlike the perplexity, they
@@ -168,10 +172,7 @@ class MaskedLanguage(Task[TextExample]):
         Raises:
             ValueError: no token was masked.
         """
-        total = {
-            key: sum(prediction[key] for prediction in predictions)
-            for key in ("nats", "targets", "tokens", "characters", "bytes")
-        }
+        total = {name: sum(record[i] for record in records) for i, name in enumerate(_COUNTED)}
         if total["targets"] == 0:
             raise ValueError("no token was masked: there is no text, or too little of it")
         loss = total["nats"] / total["targets"]

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 def option_kinds(task: type) -> dict[str, tuple[Any, ...]]:
     """Name -> the types of which a value may be, for each option of a task's class."""
-    hints = get_type_hints(task.__init__) if "__init__" in vars(task) else {}
+    hints = get_type_hints(vars(task)["__init__"]) if "__init__" in vars(task) else {}
     return {name: kinds_of(hint) for name, hint in hints.items() if name != "return"}
 
 

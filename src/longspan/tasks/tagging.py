@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from longspan.tasks.conll import OUTSIDE, find_entities, read_tagged
+from longspan.tasks.entity_scores import TagCounts, count_tags, score_tags
 from longspan.tasks.examples import BadRow, TaggedExample
 from longspan.tasks.frame import frame_for
 from longspan.tasks.masking import NO_TARGET
@@ -143,30 +144,15 @@ class Tag(Task[TaggedExample]):
             )
         return {"id": example.id, "tags": tags, "entities": entities}
 
-    def score(self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction]) -> dict[str, float]:
-        """seqeval's micro ``precision``, ``recall`` and ``f1`` over entities, ``accuracy`` over words, ``f1_KIND``.
+    def record(self, example: TaggedExample, prediction: Prediction) -> TagCounts:
+        """Counts of words and of entities."""
+        if example.tags is None:
+            raise ValueError(f"{example.source}: there are no tags to score against")
+        return count_tags(example.tags, prediction["tags"])
 
-        Raises:
-            ImportError: seqeval is not installed.
-            ValueError: an example has no tags.
-        """
-        try:
-            from seqeval.metrics.sequence_labeling import accuracy_score, precision_recall_fscore_support
-        except ImportError as error:
-            raise ImportError("scoring entities needs seqeval: pip install longspan[train]") from error
-        for example in examples:
-            if example.tags is None:
-                raise ValueError(f"{example.source}: there are no tags to score against")
-        gold = [list(example.tags or ()) for example in examples]
-        found = [list(prediction["tags"]) for prediction in predictions]
-        kinds = sorted({kind for tags in (*gold, *found) for kind, _, _ in find_entities(tags)})
-        scores = {"f1": 0.0, "precision": 0.0, "recall": 0.0, "accuracy": float(accuracy_score(gold, found))}
-        if kinds:
-            micro = precision_recall_fscore_support(gold, found, average="micro", zero_division=0)
-            scores |= dict(zip(("precision", "recall", "f1"), map(float, micro[:3]), strict=True))
-            each = precision_recall_fscore_support(gold, found, average=None, zero_division=0)
-            scores |= {f"f1_{kind}": float(f1) for kind, f1 in zip(kinds, each[2], strict=True)}
-        return scores
+    def score_records(self, records: Sequence[TagCounts]) -> dict[str, float]:
+        """Micro ``precision``, ``recall`` and ``f1`` over entities, ``accuracy`` over words, and ``f1_KIND``."""
+        return score_tags(records)
 
 
 def find_first_tokens(tokens: Sequence[tuple[int, int]], words: Sequence[tuple[int, int]]) -> dict[int, int]:

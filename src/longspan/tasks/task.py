@@ -84,6 +84,10 @@ class Task(ABC, Generic[ExampleT]):
         Called once, before the first :meth:`encode`, and not for a checkpoint that knows its labels already.
         """
 
+    def stratum(self, example: ExampleT) -> str | None:
+        """The class of an example, of each of which the same share is held out for validation; None for none."""
+        return None
+
     def settings(self) -> dict[str, Any]:
         """Fields of the model's configuration that this task decides (``id2label``, ``problem_type``, ...)."""
         return {}
@@ -145,9 +149,27 @@ class Task(ABC, Generic[ExampleT]):
         """The prediction for one example from the raw outputs of its features, unpadded, float32, in order."""
 
     @abstractmethod
-    def score(self, examples: Sequence[ExampleT], predictions: Sequence[Prediction]) -> dict[str, float]:
-        """The task's figures, ``metric`` among them.
+    def record(self, example: ExampleT, prediction: Prediction) -> Any:
+        """What the scores depend on of an example and its prediction: a small plain value, without the text.
+
+        An evaluation keeps this of every example, and nothing else; processes send it to each other.
 
         Raises:
-            ValueError: an example has no gold label.
+            ValueError: the example has no gold label.
         """
+
+    @abstractmethod
+    def score_records(self, records: Sequence[Any]) -> dict[str, float]:
+        """The task's figures, ``metric`` among them, whatever the records' order.
+
+        Raises:
+            ValueError: there is no record.
+        """
+
+    def score(self, examples: Iterable[ExampleT], predictions: Iterable[Prediction]) -> dict[str, float]:
+        """The task's figures of examples and what is said of each.
+
+        Raises:
+            ValueError: an example has no gold label, or there is no example.
+        """
+        return self.score_records([self.record(e, p) for e, p in zip(examples, predictions, strict=True)])

@@ -157,13 +157,17 @@ class WikiHop(Task[ChoiceExample]):
             "probabilities": (powers / powers.sum()).tolist(),
         }
 
-    def score(self, examples: Sequence[ChoiceExample], predictions: Sequence[Prediction]) -> dict[str, float]:
+    def record(self, example: ChoiceExample, prediction: Prediction) -> bool:
+        """Whether the choice is right."""
+        if example.label is None:
+            raise ValueError(f"{example.source}: there is no gold answer")
+        return bool(example.label == prediction["choice"])
+
+    def score_records(self, records: Sequence[bool]) -> dict[str, float]:
         """``accuracy``, 0 to 1."""
-        unknown = next((example for example in examples if example.label is None), None)
-        if unknown is not None or not examples:
-            raise ValueError("there is no example" if unknown is None else f"{unknown.source}: there is no gold answer")
-        right = [example.label == p["choice"] for example, p in zip(examples, predictions, strict=True)]
-        return {"accuracy": sum(right) / len(right)}
+        if not records:
+            raise ValueError("there is no example to score")
+        return {"accuracy": sum(records) / len(records)}
 
 
 def score_candidates(logits: Tensor, candidates: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from longspan.atomic import remove_left_overs
 from longspan.predict.loading import read_config
 from longspan.tasks.examples import DataError
 from longspan.tasks.registry import make_task
@@ -25,7 +26,6 @@ from longspan.train.building import (
     texts_of,
 )
 from longspan.train.features import FeatureTable, write_features
-from longspan.train.files import remove_left_overs
 from longspan.train.identity import check_same, describe
 from longspan.train.publishing import publish_model
 from longspan.train.result import Result, best_scores, load_result
@@ -53,12 +53,13 @@ def train(
 ) -> Result:
     """Train a model on a task, or finish a run that was begun in ``out``.
 
-    Both files are read to their last row before the first step. Of the checkpoints, the one with the best validation
-    score is put into ``out`` (the last one where nothing is validated), ready for ``from_pretrained`` and the commands.
+    Both files are read to their last row before the first step; neither is held in memory. Of the checkpoints, the one
+    with the best validation score is put into ``out`` (the last one where nothing is validated), ready for
+    ``from_pretrained`` and the commands.
 
     Args:
         task: a task or its name.
-        data, validation: files or folders that the task reads; the validation examples are held in memory.
+        data, validation: files or folders that the task reads.
         out: folder of the run.
         layout: a published layout of the data; None to go by the file.
         model: folder or hub id of a checkpoint to start from; None to train new weights.
@@ -147,6 +148,8 @@ class _Run:
             raise RuntimeError("the first process could not read the data")
         self.rows = FeatureTable(features)
         check_same(self.out, self.rows.about["run"], run)
+        # what was held out when the run began stays so: at first it was drawn without regard to classes
+        self.sources = dataclasses.replace(self.sources, by_class=self.rows.about.get("by_class", False))
         self.task = type(self.task)(**self.rows.about["options"])
         self.encoding = self._make_encoding()
 
@@ -161,21 +164,19 @@ class _Run:
     def _write_features(self, folder: Path, run: dict[str, Any]) -> None:
         task, sources, encoding = self.task, self.sources, self._make_encoding()
         skipped = Skipped()
-        about: dict[str, Any] = {"run": run, "options": task.options(), "skipped": 0, "bad": []}
+        about: dict[str, Any] = {"run": run, "options": task.options(), "by_class": sources.by_class}
 
         def features() -> Iterator[Features]:
             examples = sources.read(task, "train", skipped, self.tell)
             rows = 0
-            windows = sources.encode(task, examples, encoding, True, skipped)
+            windows = sources.encode(task, examples, encoding, skipped)
             for row in task.join(windows, encoding):
                 rows += 1
                 yield row
             if not rows:
                 raise DataError(f"{sources.data}: no example holds anything to learn")
             if sources.validates:  # checked now, to the last row: a fault must not end the run later
-                examples = sources.read(task, "validation", skipped, self.tell)
-                for _ in sources.encode(task, examples, encoding, False, skipped):
-                    pass
+                about["validation"] = sources.check_validation(task, encoding, skipped, self.tell)
             about.update(skipped=skipped.count, bad=skipped.named)
 
         write_features(features(), folder, about)
@@ -199,10 +200,11 @@ class _Run:
         from longspan.train.trainer import TaskTrainer
         from longspan.train.validating import Validation
 
-        examples = self.sources.read_validation(self.task, self.encoding)
         between = self.arguments.steps_between_checkpoints(total)
-        set_steps(self.settings, total, between, examples is not None, checkpoint is None)
-        evaluate = None if examples is None else Validation(self.task, self.encoding, examples, self.tell)
+        validates = self.sources.validates
+        set_steps(self.settings, total, between, validates, checkpoint is None)
+        count = self.rows.about.get("validation")
+        evaluate = Validation(self.task, self.encoding, self.sources, count, self.tell) if validates else None
         set_seed(self.arguments.seed)
         trainer = TaskTrainer(
             self.task,

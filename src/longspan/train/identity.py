@@ -25,7 +25,8 @@ def describe(task: Task[Any], sources: Sources, start: Start, arguments: Argumen
     free = {name: value for name, value in dataclasses.asdict(arguments).items() if name not in _FREE}
     return {
         "task": task.name,
-        "options": json.loads(json.dumps(task.options())),
+        # an option that nobody chose is left out: a later version may have more of them
+        "options": {name: value for name, value in json.loads(json.dumps(task.options())).items() if value is not None},
         "data": _stamp(sources.data),
         "validation": None if sources.validation is None else _stamp(sources.validation),
         "layout": sources.layout,
@@ -42,6 +43,7 @@ def check_same(out: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
     Raises:
         DifferentRun: a value is another, naming each.
     """
+    then = {**then, "options": {name: value for name, value in then["options"].items() if value is not None}}
     changes = [
         f"{name} was {_show(then.get(name))}, is {_show(now.get(name))}"
         for name in {**then, **now}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
-from longspan.tasks.examples import BadRow, Example, keep_good
+from longspan.tasks.examples import BadRow, DataError, Example, keep_good
+from longspan.tasks.gold import has_gold
 from longspan.tasks.task import Encoding, Features, Task
+from longspan.train.holdout import Holdout
 
 logger = logging.getLogger("longspan.train")
 
@@ -46,6 +48,7 @@ class Sources:
         skip_bad: leave bad rows out instead of raising at the first.
         holdout: share of ``data`` that is for validation; 0 where there is a file for that.
         seed: of the draw of these.
+        by_class: whether the same share of each class is held out.
     """
 
     data: str
@@ -54,6 +57,7 @@ class Sources:
     skip_bad: bool
     holdout: float
     seed: int
+    by_class: bool = True
 
     def __post_init__(self) -> None:
         """Check that there is one source of validation examples at most.
@@ -79,11 +83,12 @@ class Sources:
             OSError: a file cannot be opened.
         """
         source = self.data if part == "train" or self.validation is None else self.validation
-        draw = random.Random(f"holdout {self.seed}").random
+        held_out = Holdout(self.holdout, self.seed)
         for count, example in enumerate(keep_good(task.read(source, self.layout), self.skip_bad, skipped)):
             if tell is not None and count % 100 == 0:
                 tell("read" if part == "train" else "check", count, None, {})
-            if not self.holdout or (draw() < self.holdout) == (part == "validation"):
+            stratum = task.stratum(example) if self.by_class else None
+            if not self.holdout or held_out(stratum) == (part == "validation"):
                 yield example
 
     def encode(
@@ -91,38 +96,39 @@ class Sources:
         task: Task[Any],
         examples: Iterable[Example],
         encoding: Encoding,
-        training: bool,
         skipped: Skipped | None = None,
     ) -> Iterator[Features]:
-        """The features of the examples, windows one after another.
+        """The features of training examples, windows one after another.
 
         Raises:
             DataError: an example cannot be encoded and ``skip_bad`` is off, or none can.
         """
-        windows = (_encode(task, example, encoding, training) for example in examples)
+        windows = (_encode(task, example, encoding, True) for example in examples)
         for features in keep_good(windows, self.skip_bad, skipped):
             yield from features
 
-    def read_validation(self, task: Task[Any], encoding: Encoding) -> list[Any] | None:
-        """The validation examples that can be encoded; None where there are to be none.
+    def check_validation(
+        self, task: Task[Any], encoding: Encoding, skipped: Skipped | None = None, tell: OnProgress | None = None
+    ) -> int:
+        """Read and encode the validation examples, each with its label; the number of them.
 
         Raises:
-            ValueError: ``holdout`` leaves none.
+            DataError: one cannot be used and ``skip_bad`` is off, or there is none.
         """
-        if not self.validates:
-            return None
-        examples = list(self.read(task, "validation"))
-        if self.skip_bad:
-            examples = [x for x in examples if not isinstance(_encode(task, x, encoding, False), BadRow)]
-        if not examples:
-            raise ValueError(f"holdout {self.holdout} leaves no example for validation")
-        return examples
+        examples = self.read(task, "validation", skipped, tell)
+        first = next(examples, None)
+        if first is None:
+            raise DataError(f"{self.data}: a holdout of {self.holdout} leaves no example for validation")
+        checked = (_encode(task, example, encoding, False) for example in chain([first], examples))
+        return sum(1 for _ in keep_good(checked, self.skip_bad, skipped))
+
+    def validation_examples(self, task: Task[Any]) -> Iterator[Any]:
+        """The validation examples with a label, one at a time."""
+        return (example for example in self.read(task, "validation") if has_gold(task.name, example))
 
 
 def _encode(task: Task[Any], example: Example, encoding: Encoding, training: bool) -> list[Features] | BadRow:
     """The features of an example; a bad row if it is to validate with and has no label."""
-    from longspan.predict.predictions import has_gold
-
     if not training and not has_gold(task.name, example):
         return BadRow(example.source, "there is no label to validate with")
     return task.encode(example, encoding, training=training)

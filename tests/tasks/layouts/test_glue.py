@@ -85,3 +85,36 @@ def test_published_files_are_read_whole(tmp_path_factory, task):
             expected = {"RTE": ["entailment", "not_entailment"], "STS-B": []}.get(task, ["0", "1"])
             assert classify.labels == expected
     assert tuple(sizes) == SIZES[task]
+
+
+# A second row of each task with another label, and the score that is reported of the task.
+METRICS = {
+    "cola": ("ab03\t1\t\tAnother holds.\n", "matthews"),
+    "mrpc": ("0\t7\t8\tHe left .\tHe came .\n", "f1"),
+    "rte": ("5\tIt rained.\tIt is dry.\tnot_entailment\n", "accuracy"),
+    "sst-2": ("a dull film \t0\n", "accuracy"),
+    "sts-b": ("1\tnews\tx\t2012\t2\tnone\tnone\tA cat.\tA man hums.\t0.250\n", "spearman"),
+    "wnli": ("1\tIt fell.\tA dog fell.\t1\n", "accuracy"),
+}
+
+
+@pytest.mark.parametrize("layout", METRICS)
+def test_each_task_has_its_metric_unless_another_is_given(tmp_path, layout):
+    row, metric = METRICS[layout]
+    file = tmp_path / "train.tsv"
+    file.write_text(FILES[layout][0] + row)
+    other = "mse" if layout == "sts-b" else "f1_macro"
+    for given, expected in ((None, metric), (other, other)):
+        task = Classify(metric=given)
+        task.learn(task.read(str(file), layout))
+        assert task.metric == expected
+        assert Classify(**task.options()).metric == expected
+
+
+def test_three_classes_have_no_f1_of_the_second(tmp_path):
+    file = tmp_path / "train.tsv"
+    row, _ = METRICS["mrpc"]
+    file.write_text(FILES["mrpc"][0] + row + row.replace("0", "2", 1))
+    task = Classify()
+    task.learn(task.read(str(file), "mrpc"))
+    assert task.metric == "accuracy"

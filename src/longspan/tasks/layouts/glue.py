@@ -21,6 +21,16 @@ GLUE = {
 }
 """Layout -> its columns."""
 
+GLUE_METRICS = {
+    "cola": "matthews",
+    "mrpc": "f1",
+    "rte": "accuracy",
+    "sst-2": "accuracy",
+    "sts-b": "spearman",
+    "wnli": "accuracy",
+}
+"""Layout -> the score that is reported of it, a key of ``label_scores.SCORES``; of MRPC the accuracy too."""
+
 _COLA = ("source", "label", "star", "sentence")
 _COLA_TEST = ["index", "sentence"]
 
