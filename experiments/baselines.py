@@ -17,7 +17,7 @@ from typing import Any
 from . import bag_of_words, overlap, word_tags
 from .catalog import EXPERIMENTS, Examples, read_examples
 from .data import prepare
-from .results import FOLDER, write_result
+from .results import FOLDER, commit, write_result
 
 Predict = Callable[[Sequence[Any]], list[dict[str, Any]]]
 """From examples to predictions."""
@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--made", type=Path, default=Path("runs/data"), help="folder for unpacked and split data")
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder for the result files")
     arguments = parser.parse_args(argv)
+    code = commit()
     for name in arguments.names:
         experiment = EXPERIMENTS[name]
         runs, counts = [], {}
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
                 shown = ", ".join(f"{m} {run['test'][m]:.4f}" for m in experiment.metrics if m in run["test"])
                 print(f"{name} seed {seed} {run['system']}: {shown} {run['setting']}", flush=True)
         command = f"python -m experiments.baselines {name}"
-        print(write_result(name, "baselines", command, runs, arguments.results, rows=counts))
+        print(write_result(name, "baselines", command, runs, code, arguments.results, rows=counts))
 
 
 def run_baselines(examples: Examples, seed: int) -> list[dict[str, Any]]:

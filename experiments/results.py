@@ -20,6 +20,7 @@ def write_result(
     system: str,
     command: str,
     runs: Sequence[Mapping[str, Any]],
+    code: str,
     folder: Path = FOLDER,
     **facts: Any,
 ) -> Path:
@@ -30,6 +31,7 @@ def write_result(
         system: "baselines" or the model's family.
         command: that made it.
         runs: each with ``system``, ``seed``, ``validation`` and ``test`` (scores by metric), and what else is known.
+        code: the commit when it began, see :func:`commit`.
         folder: where results are.
         **facts: of all runs.
     """
@@ -38,7 +40,7 @@ def write_result(
     content = {
         "experiment": experiment,
         "command": command,
-        "commit": commit(),
+        "commit": code,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": {
             **{name: x for name, x in machine().items() if name in ("processor", "threads", "system", "python")},

@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments, options = parser.parse_args(given[:end]), given[end + 1 :]
     if arguments.model is not None and len(arguments.family or FAMILIES) > 1:
         parser.error("--model is a checkpoint of one family: name it with --family")
+    code = commit()
     for name in arguments.names:
         experiment = EXPERIMENTS[name]
         for family in arguments.family or FAMILIES:
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
             command += f" --model {arguments.model}" if arguments.model else ""
             command += f" -- {shlex.join(options)}" if options else ""
             start = {"model": arguments.model} if arguments.model else _new_weights(experiment)
-            print(write_result(name, family, command, runs, arguments.results, start=start), flush=True)
+            print(write_result(name, family, command, runs, code, arguments.results, start=start), flush=True)
 
 
 def run_once(
@@ -80,17 +81,17 @@ def run_once(
     commands = [_train_command(experiment, parts, folder, options, seed), _test_command(parts, folder)]
     if record.exists():
         found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        if found["commands"] != list(map(_show, commands)):
+        if found["commands"] != list(map(show, commands)):
             raise RuntimeError(f"{folder} holds another run: {found['commands'][0]}")
         return found
-    began = time.process_time()
+    began, code = time.process_time(), commit()
     trained = run_command(commands[0])
     tested = run_command(commands[1])
     found = {
         "system": family,
         "seed": seed,
-        "commands": list(map(_show, commands)),
-        "commit": commit(),
+        "commands": list(map(show, commands)),
+        "commit": code,
         "rows": {"train": trained["rows"], "test": tested["rows"], "skipped": trained["skipped"] + tested["skipped"]},
         "steps": trained["steps"],
         "best_step": trained["best_step"],
@@ -118,7 +119,7 @@ def _test_command(parts: Parts, folder: Path) -> list[str]:
     return ["longspan", "evaluate", str(folder), str(parts.test), *layout, "--skip-bad", "--json"]
 
 
-def _show(command: Sequence[str]) -> str:
+def show(command: Sequence[str]) -> str:
     """The command as it is written down: without the place of the data on this machine."""
     return shlex.join(command).replace(str(data_folder()), "$LONGSPAN_DATA")
 

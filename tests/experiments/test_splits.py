@@ -12,7 +12,7 @@ def test_the_parts_are_disjoint_whole_and_in_order(size, data, seed):
     items = [f"item {i:02}" for i in range(size)]
     parts = split(items, held, test, seed)
     assert [len(part) for part in parts] == [size - held - test, held, test]
-    assert sorted(sum(parts, [])) == items
+    assert sorted(item for part in parts for item in part) == items
     assert all(part == sorted(part) for part in parts)
     assert split(items, held, test, seed) == parts
 
