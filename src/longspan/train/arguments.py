@@ -21,14 +21,15 @@ class Arguments:
         epochs: passes over the training rows, where ``steps`` is None.
         batch: rows that one process reads at once.
         accumulate: batches whose gradients are summed for one step.
-        lr, weight_decay: of AdamW; biases and norms are not decayed.
-        schedule: of the learning rate after the warm-up, one of ``SCHEDULES``.
-        warmup: share of the steps in which the learning rate rises, or their number.
-        clip: largest norm of the gradients; 0 for any.
+        lr, weight_decay: of AdamW (betas 0.9 and 0.999, epsilon 1e-8); biases and norms are not decayed.
+        schedule: of the learning rate after the warm-up: "linear" and "cosine" fall to 0 at the last step,
+            "constant_with_warmup" stays.
+        warmup: steps in which the learning rate rises from 0: below 1 their share of all steps, else their number.
+        clip: largest norm of all gradients together; 0 for any.
         max_length: tokens of a window; None for as many as the model reads, or any number where it has no limit.
         stride: tokens that neighbouring windows share; None for 128, or a quarter of a shorter window.
-        holdout: share of the training examples that are kept for validation, drawn by the seed; where there is no
-            validation file.
+        holdout: share of the training examples that are kept for validation, drawn by the seed, the same of each class;
+            where there is no validation file.
         save_every: steps between checkpoints, each after an evaluation; None for a tenth of all steps.
         keep: checkpoints to keep besides the best one.
         dropout: probability of dropout in the layers and in attention; None for the checkpoint's, or 0.1.
