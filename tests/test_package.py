@@ -65,14 +65,16 @@ TENSORFLOW = {
 }
 
 # What a part may import besides itself. `predict` applies a checkpoint to documents, for which it needs a model and
-# the task's passages; that keeps the command line at argument reading.
+# the task's passages; that keeps the command line at argument reading. `atomic` is a file, not a folder: how all that
+# write files do it.
 ARROWS = {
+    "atomic": set(),
     "ops": set(),
-    "models": {"ops"},
+    "models": {"atomic", "ops"},
     "tasks": set(),
-    "predict": {"tasks", "models", "ops"},
-    "train": {"predict", "tasks", "models", "ops"},
-    "cli": {"predict", "train", "tasks", "models", "ops"},
+    "predict": {"atomic", "tasks", "models", "ops"},
+    "train": {"atomic", "predict", "tasks", "models", "ops"},
+    "cli": {"atomic", "predict", "train", "tasks", "models", "ops"},
 }
 MEASURED_AGAINST = {"longformer", "led", "nystromformer", "big_bird"}
 
@@ -101,8 +103,9 @@ def source_files() -> list[Path]:
 
 
 def part_of(file: Path) -> str:
-    parts = file.relative_to(SOURCE).parts
-    return parts[0] if len(parts) > 1 else ""
+    """The folder that a file lies in, or its own name; none for what makes up the package's public face."""
+    part = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return "" if part.startswith("__") else part
 
 
 def run_python(code: str) -> str:
@@ -172,8 +175,7 @@ def test_imports_point_downwards():
 
 
 def test_every_part_has_its_arrows():
-    folders = {file.relative_to(SOURCE).parts[0] for file in source_files() if part_of(file)}
-    assert folders == set(ARROWS)
+    assert {part_of(file) for file in source_files()} - {""} == set(ARROWS)
 
 
 def test_operations_import_torch_only():

@@ -89,7 +89,7 @@ def test_embed_writes_an_array_or_lines(mlm, document, tmp_path):
     assert printed == [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
     assert [line["file"] for line in printed] == [str(document), str(tmp_path / "b.txt")]
     assert np.allclose([line["vector"] for line in printed], expected, atol=1e-6)
-    assert not [name for name in os.listdir(tmp_path) if "partial" in name]
+    assert not [name for name in os.listdir(tmp_path) if ".writing" in name]
 
 
 def test_embed_saves_a_model_without_files(mlm, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import longspan
-from longspan.models.conversion import converting, files
+from longspan.models.conversion import converting
 from tests.models.conversion_cases import convert, make_source
 
 
@@ -141,18 +141,6 @@ def test_a_fault_while_writing_leaves_nothing(tmp_path, monkeypatch, fault):
     with pytest.raises(type(fault)):
         convert(tmp_path / "source")
     assert seen and [path.name for path in tmp_path.iterdir()] == ["source"]
-
-
-def test_the_directory_appears_whole(tmp_path):
-    out = tmp_path / "new" / "out"
-    with files.new_directory(out) as aside:
-        (aside / "a").write_text("a")
-        assert not out.exists() and aside.parent == out.parent
-    assert [path.name for path in out.parent.iterdir()] == ["out"]
-    assert (out / "a").read_text() == "a"
-    with pytest.raises(FileExistsError), files.new_directory(tmp_path / "late"):
-        (tmp_path / "late").write_text("somebody was faster")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["late", "new"]
 
 
 def test_the_comparison_would_see_a_wrong_weight(tmp_path, monkeypatch):

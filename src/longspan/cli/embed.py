@@ -105,10 +105,10 @@ def _write(target: Path, found: list[tuple[str, int, np.ndarray]]) -> None:
     """Write the file aside and give it its name."""
     import numpy as np
 
-    aside = target.with_name(target.name + ".partial")
-    with open(aside, "wb") as file:
+    from longspan.atomic import write_file
+
+    with write_file(target) as partial, open(partial, "wb") as file:
         if target.suffix == ".npy":
             np.save(file, np.stack([vector for _, _, vector in found]))
         else:
             file.writelines(f"{_json_line(*entry)}\n".encode() for entry in found)
-    aside.replace(target)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from longspan.atomic import publish
 
 
 class ResumableLines:
@@ -63,10 +64,8 @@ class ResumableLines:
 
     def finish(self) -> None:
         """Give the file its name."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
-        os.replace(self._partial, self.path)
+        publish(self._partial, self.path)
         self._note.unlink(missing_ok=True)
 
     def close(self) -> None:

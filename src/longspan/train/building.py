@@ -93,7 +93,7 @@ def make_tokenizer(start: Start, texts: Iterable[str], folder: Path, special: It
     if source is None:
         source = str(folder)
         if not folder.exists():
-            from longspan.train.files import write_folder
+            from longspan.atomic import write_folder
             from longspan.train.vocabulary import train_family_tokenizer
 
             with write_folder(folder) as partial:

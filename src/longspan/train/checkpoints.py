@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from longspan.train.files import publish
+from longspan.atomic import publish
 
 logger = logging.getLogger("longspan.train")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longspan.train.files import write_folder
+from longspan.atomic import write_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa

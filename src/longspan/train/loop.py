@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from longspan.atomic import write_file
 from longspan.train.muon import build_optimizers
 
 logger = logging.getLogger("longspan.train")
@@ -132,9 +132,8 @@ class Trainer:
             "averaged": self.averaged,
             "optimizers": [o.state_dict() for o in self.optimizers],
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, self.checkpoint)
+        with write_file(self.checkpoint) as partial:
+            torch.save(state, partial)
 
     def load(self) -> None:
         """Go on where the checkpoint stopped."""

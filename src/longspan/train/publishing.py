@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_PARTIAL = ".writing-model"
+from longspan.atomic import partial_name, publish
 
 
 def publish_model(checkpoint: Path, out: Path, make_adapted: Callable[[], Any] | None = None) -> None:
@@ -23,7 +22,7 @@ def publish_model(checkpoint: Path, out: Path, make_adapted: Callable[[], Any] |
     """
     from longspan.train.trainer import STATE_FILES
 
-    partial = out / _PARTIAL
+    partial = partial_name(out / "model")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     # README.md is peft's card, which says that these are adapters
@@ -36,5 +35,5 @@ def publish_model(checkpoint: Path, out: Path, make_adapted: Callable[[], Any] |
         model.load_adapter(str(checkpoint), "default")
         model.merge_and_unload().save_pretrained(partial)
     for path in sorted(partial.iterdir(), key=lambda path: path.name == "config.json"):
-        os.replace(path, out / path.name)
+        publish(path, out / path.name)
     partial.rmdir()

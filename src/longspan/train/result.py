@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from longspan.atomic import write_json
 from longspan.train import checkpoints
-from longspan.train.files import write_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from longspan.atomic import partial_name
 from longspan.predict.loading import write_task_file
 from longspan.tasks.task import Encoding, Features, Task
 from longspan.train import checkpoints, sharding
-from longspan.train.files import partial_name
 from longspan.train.order import RowOrder, TrainingRows
 
 SCHEDULE = "scheduler.pt"

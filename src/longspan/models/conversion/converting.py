@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
+from ...atomic import check_free, write_new_folder
 from ..longformer.configuration import LongformerConfig
 from ..nystromformer.configuration import NystromformerConfig
-from .files import check_free, new_directory, read_tokenizer
+from .files import read_tokenizer
 from .source import Source, check_fields, quiet_transformers, read_fields, read_source
 from .target import longformer_config, make_model, nystromformer_config
 
@@ -119,7 +120,7 @@ def convert(
             "%s: %s has no place for %d weights of %s, which are not carried over: %s",
             name, type(model).__name__, len(dropped), found.architecture, ", ".join(dropped),
         )  # fmt: skip
-    with new_directory(target) as aside, quiet_transformers():
+    with write_new_folder(target) as aside, quiet_transformers():
         model.to(found.dtype).save_pretrained(aside)
         if tokenizer is not None:
             tokenizer.save_pretrained(aside)

@@ -1,12 +1,7 @@
-"""What a converted checkpoint's directory holds besides the model, and how it is never half-written."""
+"""What a converted checkpoint's directory holds besides the model."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
@@ -40,29 +35,3 @@ def _has_file(name: str, file: str) -> bool:
         )
         is not None
     )
-
-
-def check_free(out: Path) -> None:
-    """Refuse to write over anything.
-
-    Raises:
-        FileExistsError: something has that name.
-    """
-    if os.path.lexists(out):
-        raise FileExistsError(f"{out} exists already: nothing is written over, name a new directory")
-
-
-@contextmanager
-def new_directory(out: Path) -> Iterator[Path]:
-    """A directory beside ``out`` to write to, which gets that name when the block ends well, else disappears."""
-    check_free(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    aside.mkdir()
-    try:
-        yield aside
-        check_free(out)
-        aside.rename(out)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
