@@ -17,6 +17,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from longspan.predict.tag import Tagger
+    from longspan.tasks.examples import BadRow
     from longspan.tasks.passages import Passage
 
 EXIT_UNREADABLE = 1
@@ -91,6 +92,14 @@ def user_errors() -> Iterator[None]:
         fail("there is not enough memory; a smaller --batch-tokens or --max-length needs less")
     finally:
         transformers_logging.set_verbosity(verbosity)
+
+
+def tell_skipped(count: int, faults: Sequence[BadRow]) -> None:
+    """Name the bad rows that were left out, on standard error."""
+    for fault in faults:
+        complain(f"left out {fault.error()}")
+    if count > len(faults):
+        complain(f"and {count - len(faults):,} more")
 
 
 @contextmanager

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longspan.cli.console import count_windows, out, printable, user_errors
+from longspan.cli.console import count_windows, out, printable, tell_skipped, user_errors
 from longspan.cli.options import BatchTokens, Checkpoint, Data, Device, Layout, MaxLength, OneJson, SkipBad, Stride
-from longspan.cli.predict import tell_skipped
 
 if TYPE_CHECKING:
     from rich.table import Table

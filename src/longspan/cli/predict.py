@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from longspan.cli.console import complain, count_windows, out, user_errors
+from longspan.cli.console import count_windows, out, tell_skipped, user_errors
 from longspan.cli.options import BatchTokens, Checkpoint, Data, Device, Layout, MaxLength, OneJson, SkipBad, Stride
-
-if TYPE_CHECKING:
-    from longspan.tasks.examples import BadRow
 
 
 def predict(
@@ -57,11 +53,3 @@ def predict(
         typer.echo(json.dumps({"file": str(target), "rows": check.rows, "skipped": len(check.bad)}))
     else:
         out().print(f"{target}: {check.rows:,} predictions", soft_wrap=True, markup=False)
-
-
-def tell_skipped(count: int, faults: Sequence[BadRow]) -> None:
-    """Name the bad rows that were left out, on standard error."""
-    for fault in faults:
-        complain(f"left out {fault.error()}")
-    if count > len(faults):
-        complain(f"and {count - len(faults):,} more")
