@@ -32,10 +32,13 @@ class Work:
     Attributes:
         warm: a small run of the same code, in which the libraries allocate what is theirs.
         run: the work, which is timed and whose peak is taken; returns a tensor that has to be finite.
+        check: given what ``run``, or the last ``warm``, returned, how far it is from what it has to be, over the
+            largest value; raises where that is too far. None: only the memory is told, no time.
     """
 
-    warm: Callable[[], Any]
+    warm: Callable[[], Tensor]
     run: Callable[[], Tensor]
+    check: Callable[[Tensor], float] | None = None
 
 
 class Peak:
@@ -87,7 +90,8 @@ def fresh(
         here: do it in this process after all, without limits (to see quickly that it runs).
 
     Returns:
-        ``seconds``, ``warm_seconds`` (a list), ``peak_bytes`` and ``shape``, or ``stopped``: why it did not finish.
+        ``peak_bytes`` and ``shape``, and where the outputs could be checked ``seconds``, ``warm_seconds`` (a list) and
+        ``error``; or ``stopped``: why it did not finish.
     """
     order = {"case": case, "arguments": arguments, "warm_runs": warm_runs, "threads": torch.get_num_threads()}
     if here:
@@ -116,18 +120,25 @@ def _explain(message: str, gigabytes: float) -> str:
 def _do(order: dict[str, Any]) -> dict[str, Any]:
     module, _, function = order["case"].partition(":")
     work: Work = getattr(import_module(module), function)(**order["arguments"])
-    warm = []
-    for _ in range(order["warm_runs"]):
+    warm, errors = [], []
+    for number in range(order["warm_runs"]):
         start = time.perf_counter()
-        work.warm()
+        output = work.warm()
         warm.append(time.perf_counter() - start)
+        if work.check is not None and number == order["warm_runs"] - 1:
+            errors.append(work.check(output))
+        del output  # it would count as free memory of the run
     with Peak() as peak:
         start = time.perf_counter()
         output = work.run()
         seconds = time.perf_counter() - start
     if not all(torch.isfinite(part).all() for part in output.detach().reshape(-1).split(1 << 24)):
         raise RuntimeError("the output is not finite: nothing is reported")
-    return {"seconds": seconds, "warm_seconds": warm, "peak_bytes": peak.bytes, "shape": list(output.shape)}
+    done = {"peak_bytes": peak.bytes, "shape": list(output.shape)}
+    if work.check is None:
+        return done
+    errors.append(work.check(output))
+    return {**done, "seconds": seconds, "warm_seconds": warm, "error": max(errors)}
 
 
 def _main() -> None:

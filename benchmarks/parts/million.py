@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..models import BIGBIRD, LONGFORMER, NYSTROM, THEIR_LONGFORMER, THEIR_NYSTROM
 from ..results import Run
-from .length import GIGABYTES, LAYERS, once, series, single
+from .length import CHECKED, GIGABYTES, LAYERS, once, series, single
 
 TITLE = "A million tokens in one pass"
 TOKENS = 1_048_576
@@ -24,5 +24,5 @@ def fill(run: Run) -> None:
     run.groups.append(series(f"{LAYERS} layers of base size, one pass", rows))
     run.notes.append(
         f"One pass in a fresh process, of at most {GIGABYTES:g} GB and, for a peer, {MINUTES} minutes. More layers "
-        "need more time, but no more memory above the weights."
+        "need more time, but no more memory above the weights. " + CHECKED
     )

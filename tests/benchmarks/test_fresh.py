@@ -17,14 +17,19 @@ def allocate(mebibytes):
     return torch.ones(mebibytes * MIB // 4).sum()
 
 
-def working(mebibytes=1, value=0.0, seconds=0.0):
-    """A case that holds so many MiB and takes so long."""
+def working(mebibytes=1, value=0.0, seconds=0.0, check=True):
+    """A case that holds so many MiB and takes so long; its check takes 500 MiB."""
 
     def run():
         time.sleep(seconds)
         return allocate(mebibytes) + value
 
-    return Work(lambda: allocate(1), run)
+    def compare(output):
+        allocate(500)
+        assert output == MIB // 4 * (mebibytes if output > MIB // 4 else 1), "wrong sum"
+        return 0.25
+
+    return Work(lambda: allocate(1), run, compare if check else None)
 
 
 @linux
@@ -41,7 +46,34 @@ def test_the_peak_is_what_the_block_needed():
 def test_a_fresh_process_reports_time_shape_and_peak():
     done = fresh(CASE, {"mebibytes": 300}, warm_runs=2)
     assert 295 * MIB < done["peak_bytes"] < 340 * MIB
-    assert done["shape"] == [] and done["seconds"] > 0 and len(done["warm_seconds"]) == 2
+    assert done["shape"] == [] and done["error"] == 0.25 and len(done["warm_seconds"]) == 2
+    assert done["seconds"] > 0
+
+
+def test_the_check_is_not_timed(monkeypatch):
+    now = [0.0]
+
+    def passing(seconds):
+        def work(*_):
+            now[0] += seconds
+            return torch.tensor(seconds)
+
+        return work
+
+    monkeypatch.setattr("benchmarks.fresh.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(f"{__name__}.working", lambda: Work(passing(1.0), passing(3.0), passing(100.0)))
+    done = fresh(CASE, {}, warm_runs=2, here=True)
+    assert now == [205.0] and done["seconds"] == 3.0 and done["warm_seconds"] == [1.0, 1.0]
+
+
+def test_without_a_check_there_is_no_time():
+    assert set(fresh(CASE, {"check": False}, here=True)) == {"peak_bytes", "shape"}
+
+
+def test_a_wrong_output_is_no_result():
+    with pytest.raises(AssertionError, match="wrong sum"):
+        fresh(CASE, {"value": 1.0}, here=True)
+    assert "wrong sum" in fresh(CASE, {"value": 1.0})["stopped"]
 
 
 @linux

@@ -17,8 +17,9 @@ def tried(monkeypatch):
         calls.append((name, tokens))
         if name not in (LONGFORMER, ROBERTA) and tokens > 4096:
             return {"stopped": "out of memory"}
-        seconds = tokens / 8192 if name == LONGFORMER else (tokens / 4096) ** 2
-        return {"seconds": seconds, "warm_seconds": [1.0, 0.5, 0.25], "peak_bytes": 10**8 + tokens * 768 * 4 * 2}
+        seconds = tokens / 8192 if name == LONGFORMER else 4 * (tokens / 4096) ** 2
+        peak = 10**8 + tokens * 768 * 4 * 2
+        return {"seconds": seconds, "warm_seconds": [1.0, 0.5, 0.25], "peak_bytes": peak, "error": 1e-7}
 
     monkeypatch.setattr(length, "fresh", fresh)
     return calls
@@ -29,9 +30,9 @@ def test_each_model_goes_on_until_it_breaks(tried):
     length.fill(run)
     rows = {(row["name"], row["tokens"]): row for row in run.groups[0]["rows"]}
     assert rows[LONGFORMER, 262_144]["seconds"] == 32
-    assert rows[ROBERTA, 16_384]["seconds"] == 16
-    # 16 s at 16,384, at a cost per token that grows fourfold with each step
-    assert rows[ROBERTA, 65_536]["stopped"] == "would take about 256 s"
+    assert rows[ROBERTA, 16_384]["seconds"] == 64 and rows[ROBERTA, 16_384]["error"] == 1e-7
+    # 64 s at 16,384, at a cost per token that grows fourfold with each step
+    assert rows[ROBERTA, 65_536]["stopped"] == "patience: would take about 1,024 s, over 600 s"
     assert (ROBERTA, 65_536) not in tried and (ROBERTA, 262_144) not in rows
     for name in set(length.NAMES) - {LONGFORMER, ROBERTA}:
         assert rows[name, 16_384]["stopped"] == "out of memory" and (name, 65_536) not in rows
