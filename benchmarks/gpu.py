@@ -18,6 +18,8 @@ import torch
 from . import gpu_parts
 from .gpu_checks import check_backend
 from .gpu_clock import Clock
+from .gpu_goals import goals_table, judge, ratios, ratios_table
+from .gpu_models import Models
 from .machine import commit, machine
 from .results import RESULTS, quiet
 from .sizes import sizes
@@ -55,7 +57,7 @@ def measure(device: torch.device, quick: bool) -> dict[str, Any]:
     dtype = torch.bfloat16 if clock.on_gpu else torch.float32
     checks = [row for backend in gpu_parts.BACKENDS for row in check_backend(backend, device, quick)]
     rate = clock.matrix_rate()
-    models = gpu_parts.Models(size, max(lengths), device, dtype)
+    models = Models(size, max(lengths), device, dtype)
     for tokens in lengths:
         gpu_parts.attention(clock, size, tokens, dtype)
         models.measure(clock, tokens)
@@ -63,6 +65,7 @@ def measure(device: torch.device, quick: bool) -> dict[str, Any]:
     for row in clock.rows:
         if "flops_per_second" in row:
             row["fraction_of_matrix_rate"] = row.pop("flops_per_second") / rate
+    rows = sorted(clock.rows, key=lambda row: (row["part"], row["tokens"]))
     name = torch.cuda.get_device_name(device) if clock.on_gpu else "CPU"
     return {
         "device": name,
@@ -73,7 +76,9 @@ def measure(device: torch.device, quick: bool) -> dict[str, Any]:
         "matrix_tflops": rate / 1e12,
         "verified": {b: [name] for b in gpu_parts.BACKENDS if b != "sdpa" and clock.on_gpu and _verified(checks, b)},
         "checks": checks,
-        "rows": sorted(clock.rows, key=lambda row: (row["part"], row["tokens"])),
+        "goals": judge(clock.rows, lengths) if clock.on_gpu and not quick else [],
+        "rows": rows,
+        "ratios": ratios(rows),
         "left_out": clock.left_out,
         "seconds": clock.spent(),
     }
@@ -99,21 +104,24 @@ def table(result: dict[str, Any]) -> str:
         worst = max(row["errors_over_reference"].values())
         note = f"; forward only. {row['no_gradients']}" if "no_gradients" in row else ""
         lines.append(f"- {where}: {'right' if row['passed'] else 'WRONG'}, {worst:.2f} of the reference's error{note}")
+    lines += ["", *goals_table(result["goals"]), "", *ratios_table(result["ratios"])]
     lines += [
         "",
-        f"| {result['dtype']} | tokens | contender | ms | peak MiB | fraction of the matrix rate | error |",
-        "|---|---:|---|---:|---:|---:|---:|",
+        f"| {result['dtype']} | tokens | contender | ms (quartiles) | peak MiB | fraction of the matrix rate | error "
+        "| gradient error |",
+        "|---|---:|---|---:|---:|---:|---:|---:|",
     ]
     for row in result["rows"]:
         if "skipped" in row:
-            cells = [f"no speed: {row['skipped']}", "", "", ""]
+            cells = [f"no speed: {row['skipped']}", "", "", "", ""]
         else:
             peak, fraction = row["peak_bytes"], row.get("fraction_of_matrix_rate")
             cells = [
-                f"{row['seconds'] * 1e3:.3f}",
+                "{median:.3f} ({low:.3f} to {high:.3f})".format(**{k: v * 1e3 for k, v in row["seconds"].items()}),
                 "" if peak is None else f"{peak / 2**20:.0f}",
                 "" if fraction is None else f"{fraction:.2f}",
-                "another function" if row["error"] is None else f"{row['error']:.1e}",
+                f"{row['error']:.1e}",
+                f"{row['gradient_error']:.1e}" if "gradient_error" in row else "",
             ]
         lines.append(f"| {row['part']} | {row['tokens']} | {row['name']} | {' | '.join(cells)} |")
     left_out = "; ".join(result["left_out"]) or "nothing"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .measure import reason
+from .measure import reason, spread
 
 
 class Case(NamedTuple):
@@ -19,11 +18,12 @@ class Case(NamedTuple):
 
     Attributes:
         work: does it once.
-        check: raises where its result is wrong; its error, or None where nothing is expected of it.
+        check: gives its ``error``, and where gradients are timed their ``gradient_error``; raises where one is too
+            large.
     """
 
     work: Callable[[], Any]
-    check: Callable[[], float | None]
+    check: Callable[[], dict[str, float]]
 
 
 @dataclass
@@ -78,11 +78,11 @@ class Clock:
             torch.cuda.empty_cache()
 
     def _fill(self, row: dict[str, Any], case: Case, flops: float | None) -> None:
-        row["error"] = case.check()
-        row["seconds"] = self._time(case.work)
+        row |= case.check()
+        row["seconds"] = spread(self._time(case.work))
         row["peak_bytes"] = self._peak(case.work)
         if flops is not None:
-            row["flops_per_second"] = flops / row["seconds"]
+            row["flops_per_second"] = flops / row["seconds"]["median"]
 
     def matrix_rate(self) -> float:
         """Operations per second of the best of some products of bfloat16 matrices."""
@@ -90,16 +90,16 @@ class Clock:
         a, b = (torch.randn(size, size, device=self.device).to(torch.bfloat16) for _ in range(2))
         return 2 * size**3 / min(self._times(lambda: a @ b, 20 if self.on_gpu else 2))
 
-    def _time(self, work: Callable[[], Any]) -> float:
+    def _time(self, work: Callable[[], Any]) -> list[float]:
         work()
         first = self._times(work, 1)[0]
         if self.quick:
-            return first
-        # about a second of each, twice at least
-        repetitions = max(2, min(50, int(1 / max(first, 1e-6))))
+            return [first]
+        # about a second of each, three times at least
+        repetitions = max(3, min(50, int(1 / max(first, 1e-6))))
         if first < 0.1:
             self._times(work, 3)
-        return statistics.median(self._times(work, repetitions))
+        return self._times(work, repetitions)
 
     def _times(self, work: Callable[[], Any], repetitions: int) -> list[float]:
         if not self.on_gpu:

@@ -1,32 +1,28 @@
-"""What is timed on a GPU: the attention alone, and base-size models in forward and training."""
+"""Attention alone on a GPU, forward and training, each contender checked before it is timed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-import transformers
 from torch import Tensor
 
-import longspan
 from longspan.ops import GlobalStates, sliding_window_attention
 from longspan.ops.window.flex_blocks import BLOCK, block_lists, visible_blocks
 
 from .gpu_clock import Case, Clock
 from .sizes import Sizes, window_pairs
+from .window_gradients import row_gradients, sampled_gradients
 from .window_operations import CHUNKS, FLEX, Inputs, inputs, prepare, sampled_rows
 
 BACKENDS = ("flash_varlen", "flex_attention", "sdpa")
 FLASH = "dense flash SDPA (all pairs)"
-THEIRS = "transformers Longformer"
-ROBERTA = "RoBERTa, SDPA (all pairs)"
-VOCABULARY = 1024
-# of the largest value: what bfloat16 leaves of one operation, and of twelve layers
-TOLERANCE, MODEL_TOLERANCE = 2e-2, 5e-2
+# of the largest value: what bfloat16 leaves of one operation, and of its gradients
+TOLERANCE, GRADIENT_TOLERANCE = 2e-2, 5e-2
 # operations of forward and backward over those of forward: five products instead of two, and the two again
 _TRAINING_FLOPS = 3.5
 
@@ -48,86 +44,41 @@ def attention(clock: Clock, size: Sizes, tokens: int, dtype: torch.dtype) -> Non
             clock.measure(part, tokens, name, case, None if name == FLASH else flops)
 
 
-class Models:
-    """longspan's Longformer and transformers' with the same weights, and RoBERTa; without dropout.
-
-    Args:
-        size: their sizes.
-        tokens: the longest document.
-        device: where they run.
-        dtype: what they compute in; ``exact`` is longspan's in float32.
-    """
-
-    def __init__(self, size: Sizes, tokens: int, device: torch.device, dtype: torch.dtype) -> None:
-        common: dict[str, Any] = {
-            "vocab_size": VOCABULARY,
-            "hidden_size": size.hidden,
-            "num_attention_heads": size.heads,
-            "intermediate_size": size.intermediate,
-            "num_hidden_layers": size.layers,
-            "max_position_embeddings": tokens + 2,
-            "pad_token_id": 1,
-            "hidden_dropout_prob": 0.0,
-            "attention_probs_dropout_prob": 0.0,
-        }
-        torch.manual_seed(0)
-        theirs = transformers.LongformerModel(transformers.LongformerConfig(**common, attention_window=size.window))
-        mine, exact = (
-            longspan.LongformerModel(longspan.LongformerConfig(**common, attention_window=size.window))
-            for _ in range(2)
-        )
-        for model in (mine, exact):
-            model.load_state_dict(theirs.state_dict())
-        roberta = transformers.RobertaModel(transformers.RobertaConfig(**common, attn_implementation="sdpa"))
-        self.exact: Any = exact.eval().to(device)
-        mine, theirs, roberta = (model.eval().to(device, dtype) for model in (mine, theirs, roberta))
-        self.contenders: list[tuple[str, Any, str | None]] = [
-            *((ours(backend), mine, backend) for backend in BACKENDS),
-            (THEIRS, theirs, None),
-            (ROBERTA, roberta, None),
-        ]
-
-    def measure(self, clock: Clock, tokens: int) -> None:
-        """Forward, and a step of AdamW, with one global token."""
-        generator = torch.Generator().manual_seed(0)
-        ids = torch.randint(4, VOCABULARY, (1, tokens), generator=generator).to(clock.device)
-
-        @cache
-        def expected() -> Tensor:
-            with torch.no_grad():
-                return _read(self.exact, ids)
-
-        for part, training in (("model, forward", False), ("model, training step", True)):
-            for name, model, backend in self.contenders:
-                case = partial(_model_case, model, backend, ids, training, None if name == ROBERTA else expected)
-                clock.measure(part, tokens, name, case)
-
-
 def _attention_case(name: str, x: Inputs, training: bool) -> Case:
     run = _attention(name, x)
     grad = torch.randn_like(x.query)
-    rows = sorted({0, 1, x.query.shape[1] // 2, x.query.shape[1] - 1})
+    tokens = x.query.shape[1]
+    rows = sorted({1, tokens // 2, tokens - 1})
+    # a kernel of all pairs has no global token, and a window of everything
+    seen = replace(x, global_query=None, global_key=None, global_value=None, window=2 * tokens) if name == FLASH else x
 
     def forward() -> Tensor:
         with torch.no_grad():
             return run()
 
     def both() -> list[Tensor]:
-        # the dense peer has no global token
-        grads = torch.autograd.grad(run(), x.leaves(), grad, allow_unused=name == FLASH)
-        return [x for x in grads if x is not None]
+        return list(torch.autograd.grad(run(), seen.leaves(), grad))
 
-    def check() -> float | None:
-        if training:
-            _all_finite(both())
+    def check() -> dict[str, float]:
         output = run().detach() if training else forward()
-        _all_finite([output])
-        if name == FLASH:  # another function
-            return None
-        expected = sampled_rows(_moved(x, x.query.device, None, False), rows)
-        return _error(output[:, rows], expected, TOLERANCE)
+        all_finite([output])
+        exact = _moved(seen, x.query.device, None, False)
+        found = {"error": difference(output[:, [0, *rows]], sampled_rows(exact, [0, *rows]), TOLERANCE)}
+        return {**found, "gradient_error": _gradient_error(name, both(), exact, grad, rows)} if training else found
 
     return Case(both if training else forward, check)
+
+
+def _gradient_error(name: str, gradients: list[Tensor], x: Inputs, incoming: Tensor, rows: list[int]) -> float:
+    """The largest error of the gradients of all inputs at sampled rows; of all pairs of tokens, of the queries only."""
+    all_finite(gradients)
+    if name == FLASH:  # a key's gradient needs the softmax of every query
+        states = (x.key[0], x.value[0])
+        parts = [row_gradients(x.query[0, row], *states, incoming[0, row], rows)[0] for row in rows]
+        return difference(gradients[0][0, rows], torch.cat(parts), GRADIENT_TOLERANCE)
+    expected = sampled_gradients(x, incoming, rows)
+    chosen = [gradient[0, [0] if number == 3 else rows] for number, gradient in enumerate(gradients)]
+    return max(difference(a, b, GRADIENT_TOLERANCE) for a, b in zip(chosen, expected, strict=True))
 
 
 def _attention(name: str, x: Inputs) -> Callable[[], Tensor]:
@@ -183,43 +134,6 @@ def _flex_peer(x: Inputs) -> Callable[[], Tensor]:
     return run
 
 
-def _model_case(
-    model: Any, backend: str | None, ids: Tensor, training: bool, expected: Callable[[], Tensor] | None
-) -> Case:
-    """``expected`` gives the output in float32; None: it has to be finite."""
-    optimizer: list[torch.optim.Optimizer] = []
-
-    def forward() -> Tensor:
-        if backend is not None:
-            model.set_attn_implementation(backend)
-        with torch.no_grad():
-            return _read(model, ids)
-
-    def step() -> None:
-        if backend is not None:
-            model.set_attn_implementation(backend)
-        if not optimizer:  # it changes nothing, so that every contender keeps the same weights
-            optimizer.append(torch.optim.AdamW(model.parameters(), lr=0.0))
-        _read(model, ids).float().square().mean().backward()
-        optimizer[0].step()
-        optimizer[0].zero_grad(set_to_none=True)
-
-    def check() -> float | None:
-        output = forward()
-        _all_finite([output])
-        return None if expected is None else _error(output, expected(), MODEL_TOLERANCE)
-
-    return Case(step if training else forward, check)
-
-
-def _read(model: Any, ids: Tensor) -> Tensor:
-    arguments = {}
-    if "ongformer" in type(model).__name__:
-        arguments["global_attention_mask"] = torch.zeros_like(ids)
-        arguments["global_attention_mask"][:, 0] = 1
-    return model(ids, **arguments).last_hidden_state
-
-
 def _moved(x: Inputs, device: torch.device, dtype: torch.dtype | None, grad: bool) -> Inputs:
     """The same values elsewhere, as leaves."""
     names = ("query", "key", "value", "global_query", "global_key", "global_value")
@@ -233,12 +147,18 @@ def _per_head(x: Inputs) -> list[Tensor]:
     return [state.transpose(1, 2) for state in (x.query, x.key, x.value)]
 
 
-def _all_finite(tensors: Sequence[Tensor]) -> None:
+def all_finite(tensors: Sequence[Tensor]) -> None:
+    """Raise a RuntimeError where one is not."""
     if not all(torch.isfinite(x).all() for x in tensors):
         raise RuntimeError("not finite: no speed is reported")
 
 
-def _error(output: Tensor, expected: Tensor, tolerance: float) -> float:
+def difference(output: Tensor, expected: Tensor, tolerance: float) -> float:
+    """The largest difference over the largest expected value.
+
+    Raises:
+        RuntimeError: it is above ``tolerance``.
+    """
     error = float((output.double() - expected.double()).abs().max() / expected.double().abs().max())
     if not error <= tolerance:
         raise RuntimeError(f"off by {error:.1e} of the largest value (allowed {tolerance:.0e}): no speed is reported")

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import gpu, gpu_checks, gpu_parts
+from benchmarks import gpu, gpu_checks, gpu_models, gpu_parts
 from benchmarks.gpu_clock import Case, Clock
 from benchmarks.results import RESULTS
 from longspan.ops.window import sdpa
@@ -41,7 +41,9 @@ def test_every_contender_has_a_speed_or_a_reason(result):
     assert all(expected[key] in why for key, why in missing.items())
     for row in result["rows"]:
         if "skipped" not in row:
-            assert row["seconds"] > 0 and (row["error"] is None) == ("all pairs" in row["name"])
+            assert row["seconds"]["median"] > 0 and row["error"] < 1e-5
+            trained = row["part"] in training
+            assert ("gradient_error" in row) == trained and row.get("gradient_error", 0) < 1e-4
 
 
 def test_no_gpu_no_verified_backend_and_no_file(result, capsys, monkeypatch):
@@ -54,6 +56,8 @@ def test_no_gpu_no_verified_backend_and_no_file(result, capsys, monkeypatch):
     for row in result["rows"]:
         assert f"| {row['part']} | {row['tokens']} | {row['name']} |" in shown
     assert "Left out for want of time: nothing" in shown
+    assert result["goals"] == [] and "No GPU figure is claimed" in shown
+    assert "reached" not in shown and "missed" not in shown
 
 
 def test_without_a_gpu_there_is_no_figure(capsys):
@@ -78,6 +82,55 @@ def test_a_wrong_backend_fails_the_run(monkeypatch, capsys, result):
     case = gpu_parts._attention_case("longspan, sdpa", gpu_parts.inputs(gpu.sizes(True), 256), False)
     with pytest.raises(RuntimeError, match="no speed is reported"):
         case.check()
+
+
+def test_a_peer_with_wrong_gradients_gets_no_training_time(monkeypatch):
+    x = gpu_parts.inputs(gpu.sizes(True), 256, grad=True)
+    right = gpu_parts._attention(gpu_parts.CHUNKS, x)
+
+    def half(name, x):
+        # the same output, half the gradient
+        return lambda: (right() + right().detach()) / 2
+
+    monkeypatch.setattr(gpu_parts, "_attention", half)
+    assert gpu_parts._attention_case(gpu_parts.CHUNKS, x, False).check()["error"] < 1e-5
+    with pytest.raises(RuntimeError, match=r"off by 5.*no speed is reported"):
+        gpu_parts._attention_case(gpu_parts.CHUNKS, x, True).check()
+
+
+def test_a_model_with_wrong_gradients_gets_no_training_time(monkeypatch):
+    models = gpu_models.Models(gpu.sizes(True), 512, CPU, torch.float32)
+    name, theirs, _, _ = models.contenders[-2]
+    models.contenders = models.contenders[-2:]
+    loss = gpu_models._loss
+
+    def wrong(model, ids):
+        for layer in theirs.encoder.layer:  # the same output, without the keys' gradients
+            layer.attention.self.key.weight.requires_grad_(False)
+        return loss(model, ids)
+
+    monkeypatch.setattr(gpu_models, "_loss", wrong)
+    clock = Clock(CPU, True, 600.0)
+    models.measure(clock, 256)
+    monkeypatch.setattr(gpu_models, "_loss", loss)
+    models.measure(clock, 512)  # once wrong, there is none at any length
+    training = [row for row in clock.rows if row["part"] == "model, training step"]
+    assert len(training) == 4
+    for row in training:
+        if row["name"] == name:
+            assert "seconds" not in row and "no speed is reported" in row["skipped"]
+        else:
+            assert row["seconds"]["median"] > 0 and row["gradient_error"] < 1e-4
+    assert all("seconds" in row for row in clock.rows if row["part"] == "model, forward")
+
+
+def test_gradients_are_compared_kind_by_kind():
+    expected = {"a": torch.tensor([300.0, 400.0]), "b": torch.tensor([0.5])}
+    assert gpu_models.gradient_error({"a": torch.tensor([300.0, 450.0]), "b": torch.tensor([0.5])}, expected) == 0.1
+    assert gpu_models.gradient_error({"a": expected["a"], "b": torch.tensor([0.4])}, expected) == pytest.approx(0.2)
+    assert gpu_models.gradient_error({"a": expected["a"]}, expected) == float("inf")
+    found = gpu_models.gradient_error({"a": torch.tensor([3.0, float("nan")]), "b": expected["b"]}, expected)
+    assert not found <= gpu_models.GRADIENT_TOLERANCE
 
 
 def test_a_backend_that_breaks_fails_the_run_and_the_rest_goes_on(monkeypatch, capsys, result):
@@ -120,13 +173,13 @@ def test_a_contender_that_breaks_says_why():
         raise torch.OutOfMemoryError("1 TiB")
 
     clock = Clock(CPU, True, 60.0)
-    clock.measure("part", 8, "name", lambda: Case(work, lambda: None))
+    clock.measure("part", 8, "name", lambda: Case(work, lambda: {"error": 0.0}))
     assert clock.rows == [
         {
             "part": "part",
             "tokens": 8,
             "name": "name",
-            "error": None,
+            "error": 0.0,
             "skipped": "OutOfMemoryError: 1 TiB",
         }
     ]
