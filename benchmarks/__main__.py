@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from .measure import reason
 from .report import group_table, write_report
 from .results import RESULTS, Run, quiet
 
@@ -48,26 +49,33 @@ def main() -> None:
         # Each in a process of its own: what earlier work left in the allocator changes the cost of page faults.
         command = [sys.executable, "-m", "benchmarks", "--threads", str(torch.get_num_threads())]
         failed = [part for part in PARTS if subprocess.run([*command, part]).returncode]
+        write_report(RESULTS, PICTURES)  # a part that was killed wrote none
     else:
         failed = run_parts(() if arguments.part == "report" else (arguments.part,), False, RESULTS)
         write_report(RESULTS, PICTURES)
     if failed:
-        sys.exit(f"failed: {', '.join(failed)}")
+        sys.exit(f"failed, and without any figure: {', '.join(failed)}")
 
 
 def run_parts(parts: tuple[str, ...], quick: bool, folder: Path) -> list[str]:
-    """Run parts, save each one's result in ``folder``, print its tables; returns the parts that failed."""
+    """Run parts, save each one's result in ``folder``, print its tables; returns the parts that failed.
+
+    A part's old figures are gone as soon as it begins: the file says that it did not finish until it has, also where
+    the process is killed.
+    """
     quiet()
     failed = []
     for part in parts:
         run = Run(part, quick)
+        run.fail(folder, "it did not finish")
         try:
             import_module(f".parts.{part}", __package__).fill(run)
-        except Exception:
+            run.finish(folder)
+        except Exception as error:
             traceback.print_exc()
+            run.fail(folder, reason(error))
             failed.append(part)
             continue
-        run.finish(folder)
         for group in run.groups:
             sys.stdout.write(f"\n{group['title']}\n\n{group_table(group, run.measures)}\n")
         sys.stdout.flush()

@@ -41,13 +41,21 @@ class Bar:
         return self.key.partition(".")[0]
 
     @property
+    def optional(self) -> bool:
+        """Whether it is an extra row: the same number asked of the optional backend ``cpp``."""
+        return "cpp" in self.key
+
+    @property
     def target(self) -> str:
         """The number in words."""
         return f"{self.sense} {self.limit:g}{unit(self.unit)}"
 
     def measured(self, results: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """The measure (``median``, ``low``, ``high``, or ``skipped``); None where its part has no result."""
-        return results.get(self.part, {}).get("measures", {}).get(self.key)
+        result = results.get(self.part, {})
+        if "failed" in result:
+            return {"skipped": f"the part failed: {result['failed']}"}
+        return result.get("measures", {}).get(self.key)
 
     def met(self, measure: dict[str, Any] | None) -> bool | None:
         """Whether the median reaches the number; None where there is no median."""

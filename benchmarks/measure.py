@@ -142,8 +142,11 @@ def ratios(numerator: Contender, denominator: Contender) -> list[float]:
 def growth(contenders: Sequence[Contender], lengths: Sequence[int]) -> list[float]:
     """Largest over smallest cost per token among passes of different lengths, repetition by repetition.
 
-    Which two they are is decided by the medians, so that noise alone cannot pick them anew in each repetition.
+    Which two they are is decided by the medians of the costs over that of the first length in the same repetition, so
+    that noise cannot pick them anew in each repetition, nor a slow minute of the machine that fell on one length.
     """
-    costs = [[s / length for s in c.seconds] for c, length in zip(contenders, lengths, strict=True)]
+    first, costs = contenders[0], []
+    for contender, length in zip(contenders, lengths, strict=True):
+        costs.append([ratio * lengths[0] / length for ratio in ratios(contender, first)])
     by_median = sorted(costs, key=statistics.median)
     return [a / b for a, b in zip(by_median[-1], by_median[0], strict=True)]

@@ -18,11 +18,15 @@ STYLES: dict[str, dict[str, Any]] = {
     MODERNBERT: {"color": "#008176", "marker": "P", "linewidth": 1.6},
     BIGBIRD: {"color": "#c99700", "marker": "X", "linewidth": 1.6},
 }
+DEFAULT, CPP = "#c1272d", "#e9a13b"
 LABELS = {
     "forward.transformers": "Longformer, vs transformers",
+    "forward.cpp": "the same with backend cpp",
     "forward.roberta": "Longformer, vs RoBERTa with SDPA",
     "forward.bfloat16": "Longformer in bfloat16, vs transformers float32",
+    "forward.cpp_bfloat16": "the same with backend cpp",
     "attention.chunks": "window attention, vs sliding chunks",
+    "attention.cpp_chunks": "the same with backend cpp",
     "attention.flex": "window attention, vs compiled FlexAttention",
     "short.global.16.transformers": "16 tokens, one global, vs transformers",
     "short.plain.16.transformers": "16 tokens, no global, vs transformers",
@@ -76,7 +80,7 @@ def plot_lengths(results: dict[str, dict[str, Any]], path: Path) -> None:
         axes.grid(True, which="major", alpha=0.3)
     handles, labels = time.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=11)
-    figure.suptitle("2 layers of base size, CPU; x: the next length is out of reach", fontsize=12)
+    figure.suptitle("2 layers of base size, CPU; x: the next length is out of reach (memory, or patience)", fontsize=12)
     figure.savefig(path, dpi=140)
     pyplot.close(figure)
 
@@ -87,22 +91,25 @@ def plot_ratios(results: dict[str, dict[str, Any]], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.patches import Patch
 
-    found = [
-        (bar, measure) for bar in BARS if bar.key in LABELS and "median" in (measure := bar.measured(results) or {})
-    ]
+    bars = {bar.key: bar for bar in BARS}
+    found = [(bars[key], measure) for key in LABELS if "median" in (measure := bars[key].measured(results) or {})]
     if not found:
         return _empty(path, "all")
     figure, axes = pyplot.subplots(figsize=(10, 1.2 + 0.42 * len(found)), layout="constrained")
     for y, (bar, measure) in enumerate(reversed(found)):
         median = measure["median"]
-        axes.barh(y, median, color="#c1272d", height=0.62)
+        axes.barh(y, median, color=CPP if bar.optional else DEFAULT, height=0.62)
         axes.hlines(y, measure["low"], measure["high"], color="black", linewidth=1.4)
         axes.vlines(bar.limit, y - 0.42, y + 0.42, color="#0000a7", linewidth=2.4)
         axes.annotate(f" {median:.1f} x", (max(median, measure["high"], bar.limit), y), va="center", fontsize=12)
     axes.set_yticks(range(len(found)), [LABELS[bar.key] for bar, _ in reversed(found)], fontsize=12)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel("times faster (line: quartiles; blue tick: the aim)", fontsize=12)
+    names = {DEFAULT: "longspan, its default", CPP: 'longspan, attn_implementation="cpp"'}
+    handles = [Patch(color=color, label=name) for color, name in names.items()]
+    axes.legend(handles=handles, loc="lower right", frameon=False, fontsize=12)
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=140)

@@ -48,7 +48,6 @@ def markdown(results: dict[str, dict[str, Any]], gpu_files: Sequence[str] = ()) 
         results: by part.
         gpu_files: names of the result files of ``benchmarks.gpu``.
     """
-    reached = [bar.met(bar.measured(results)) for bar in BARS]
     lines = [
         "# Results",
         "",
@@ -63,19 +62,33 @@ def markdown(results: dict[str, dict[str, Any]], gpu_files: Sequence[str] = ()) 
         "",
         *_section(
             "bars",
-            [
-                f"{sum(met is True for met in reached)} of {len(BARS)} numbers are reached, "
-                f"{sum(met is False for met in reached)} are not, {sum(met is None for met in reached)} have no "
-                "measurement. A ratio is the median over the repetitions of one run, with its quartiles.",
-                "",
-                *bars_table(results),
-            ],
+            [*_counts(results), "", *bars_table(results)],
         ),
     ]
     tables = [line for part in ORDER if part in results for line in _part(part, results[part])]
     lines += _section("parts", tables)
     lines += ["## GPU", "", *_section("gpu", _gpu(gpu_files))]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _counts(results: dict[str, dict[str, Any]]) -> list[str]:
+    """How many numbers are reached, and whose they are."""
+    met = {bar: bar.met(bar.measured(results)) for bar in BARS}
+    reached, missed, missing = (sum(value is kind for value in met.values()) for kind in (True, False, None))
+    goals, extra = ([met[bar] for bar in BARS if bar.optional is optional] for optional in (False, True))
+    lines = [
+        f"{reached} of {len(BARS)} numbers are reached, {missed} are not, {missing} have no measurement. "
+        f"{len(goals)} of them are the goals of the default, the stock kernels that every installation has, which "
+        f"reaches {goals.count(True)}. The other {len(extra)} are extra rows: goals that the optional backend `cpp` "
+        f"is asked for too, and of which it reaches {extra.count(True)}. "
+        "A ratio is the median over the repetitions of one run, with its quartiles.",
+    ]
+    failed = [part for part in ORDER if "failed" in results.get(part, {})]
+    if failed:
+        lines += ["", f"**These parts failed and have no figure:** {', '.join(failed)}."]
+    if len({result["commit"] for result in results.values()}) > 1:
+        lines += ["", "The parts were not all taken at the same commit: each names its own below."]
+    return lines
 
 
 def _gpu(files: Sequence[str]) -> list[str]:
@@ -127,6 +140,8 @@ def _part(part: str, result: dict[str, Any]) -> list[str]:
         f"Python {machine['python']}.",
         "",
     ]
+    if "failed" in result:
+        return [*lines, f"**This part failed, so it has no figure:** {_cell(result['failed'])}", ""]
     for note in result["notes"]:
         lines += [note, ""]
     for group in result["groups"]:
@@ -166,12 +181,15 @@ def _series(group: dict[str, Any]) -> str:
     lengths = sorted({row["tokens"] for row in group["rows"]})
     names = list(dict.fromkeys(row["name"] for row in group["rows"]))
     found = {(row["name"], row["tokens"]): row for row in group["rows"]}
+    worst = max((row["error"] for row in group["rows"] if "error" in row), default=None)
     lines = [
         "| model | " + " | ".join(f"{tokens:,} tokens" for tokens in lengths) + " |",
         "|---|" + "---:|" * len(lengths),
     ]
     for name in names:
         lines.append(f"| {name} | " + " | ".join(_pass(found.get((name, tokens))) for tokens in lengths) + " |")
+    if worst is not None:
+        lines += ["", f"Every pass with a time was checked; the largest error is {worst:.0e}."]
     return "\n".join(lines)
 
 

@@ -118,6 +118,13 @@ class Run:
         """Write ``folder/PART.json``."""
         if not self.rate:
             self.refresh_rate()
+        return self._write(folder, {"notes": self.notes, "groups": self.groups, "measures": self.measures})
+
+    def fail(self, folder: Path, why: str) -> Path:
+        """Write ``folder/PART.json`` without any figure, so that those of an earlier run do not stand for this one."""
+        return self._write(folder, {"failed": why, "notes": [], "groups": [], "measures": {}})
+
+    def _write(self, folder: Path, found: dict[str, Any]) -> Path:
         result = {
             "part": self.part,
             "quick": self.quick,
@@ -125,9 +132,7 @@ class Run:
             "commit": commit(),
             "minutes": (time.perf_counter() - self.started) / 60,
             "machine": {**machine(), "matrix_gflops": self.rate / 1e9},
-            "notes": self.notes,
-            "groups": self.groups,
-            "measures": self.measures,
+            **found,
         }
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.part}.json"

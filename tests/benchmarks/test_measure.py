@@ -91,3 +91,16 @@ def test_growth_compares_the_same_two_lengths_in_every_repetition():
     short.seconds, middle.seconds, long.seconds = [1.0, 1.0, 1.0], [2.0, 2.2, 2.2], [4.8, 4.8, 3.6]
     # cost per token: 1, 1, 1 / 1, 1.1, 1.1 / 1.2, 1.2, 0.9: by the medians 1 is the smallest and 1.2 the largest
     assert growth([short, middle, long], [1, 2, 4]) == pytest.approx([1.2, 1.2, 0.9])
+
+
+def test_growth_does_not_take_a_slow_minute_for_a_slow_length():
+    short, middle, long = contender(), contender(), contender()
+    # the machine slows down threefold after three repetitions, one too early for the short pass
+    short.seconds, middle.seconds, long.seconds = (
+        [1.0, 1.0, 3.0, 3.0, 3.0],
+        [2.2] * 3 + [6.6] * 2,
+        [4.0] * 3 + [12.0] * 2,
+    )
+    found = growth([short, middle, long], [1, 2, 4])
+    # by its median time the short one would be the dearest; in four repetitions of five the middle one is
+    assert found == pytest.approx([1.1, 1.1, 1.1 / 3, 1.1, 1.1]) and spread(found)["median"] == pytest.approx(1.1)

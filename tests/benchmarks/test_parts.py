@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import __main__ as main_module
 from benchmarks.__main__ import EXTRA, PARTS, run_parts
 from benchmarks.models import LONGFORMER, THEIR_LONGFORMER, build, document, share_weights
 from benchmarks.report import ORDER
-from benchmarks.results import load
+from benchmarks.results import Run, load
 from benchmarks.sizes import TINY, window_pairs
 from benchmarks.window_operations import DENSE, LOCAL, OURS, inputs, prepare, sampled_rows
 
@@ -36,8 +37,31 @@ def test_a_quick_run_measures_and_checks(part, tmp_path):
 def test_a_wrong_model_fails_its_part(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.parts.short.share_weights", lambda source, target: None)
     monkeypatch.setattr("benchmarks.models.torch.manual_seed", lambda seed: None)
+    run = Run("short")
+    run.measure("short.plain.16.roberta", [0.5])
+    run.finish(tmp_path)
     assert run_parts(("short",), True, tmp_path) == ["short"]
-    assert not list(tmp_path.iterdir())
+    result = load(tmp_path, ORDER)["short"]
+    assert "no speed is reported" in result["failed"]
+    assert not result["measures"] and not result["groups"], "the figures of the run before are still there"
+
+
+def test_a_part_that_is_killed_leaves_no_figure(tmp_path, monkeypatch):
+    def fill(run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.parts.short.fill", fill)
+    with pytest.raises(KeyboardInterrupt):
+        run_parts(("short",), True, tmp_path)
+    assert load(tmp_path, ORDER)["short"]["failed"] == "it did not finish"
+
+
+def test_a_failed_part_fails_the_command(monkeypatch):
+    monkeypatch.setattr(main_module, "run_parts", lambda parts, quick, folder: list(parts[:1]))
+    monkeypatch.setattr(main_module, "write_report", lambda results, pictures: None)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "short", "--quick"])
+    with pytest.raises(SystemExit, match="failed, and without any figure: short"):
+        main_module.main()
 
 
 def test_the_command_saves_nothing_in_a_quick_run():

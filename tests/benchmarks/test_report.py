@@ -68,6 +68,35 @@ def test_bars_show_value_spread_and_reason():
     assert len(rows_of(text, "headline")) == 2
 
 
+def test_the_default_and_the_optional_backend_are_counted_apart():
+    measures = {key: {"median": 9.0, "low": 9.0, "high": 9.0} for key in ("forward.transformers", "forward.cpp")}
+    text = markdown({"forward": result("forward", measures)})
+    assert f"2 of {len(BARS)} numbers are reached" in text
+    extra = sum("cpp" in bar.what for bar in BARS)
+    assert f"{len(BARS) - extra} of them are the goals of the default" in text and "which reaches 1." in text
+    assert f"The other {extra} are extra rows" in text and "and of which it reaches 1." in text
+
+
+def test_a_failed_part_has_no_figure(tmp_path):
+    run = Run("forward", quick=True)
+    run.measure("forward.transformers", [9.0])
+    run.finish(tmp_path)
+    assert "9.00 x" in page(tmp_path)
+    run.fail(tmp_path, "RuntimeError: a|b is wrong")
+    text = page(tmp_path)
+    assert "9.00 x" not in text and "**These parts failed and have no figure:** forward." in text
+    assert "**This part failed, so it has no figure:** RuntimeError: a\\|b is wrong" in text
+    assert rows_of(text, "bars")[0].endswith("| not measured: the part failed: RuntimeError: a\\|b is wrong |")
+    assert not rows_of(text, "headline")
+
+
+def test_parts_of_different_commits_say_so():
+    results = {part: result(part) for part in ("forward", "short")}
+    assert "not all taken at the same commit" not in markdown(results)
+    results["short"]["commit"] = "def"
+    assert "not all taken at the same commit" in markdown(results)
+
+
 def test_tables_show_contenders_skipped_ones_and_lengths():
     spread = {"median": 0.5, "low": 0.4, "high": 0.6}
     timed = {
@@ -83,9 +112,9 @@ def test_tables_show_contenders_skipped_ones_and_lengths():
         "title": "Lengths",
         "kind": "series",
         "rows": [
-            {"name": LONGFORMER, "tokens": 4096, "layers": 2, "seconds": 1.234, "peak_bytes": 5e8},
+            {"name": LONGFORMER, "tokens": 4096, "layers": 2, "seconds": 1.234, "peak_bytes": 5e8, "error": 3e-7},
             {"name": ROBERTA, "tokens": 4096, "layers": 2, "stopped": "out of memory"},
-            {"name": LONGFORMER, "tokens": 8192, "layers": 2, "seconds": 2.5, "peak_bytes": None},
+            {"name": LONGFORMER, "tokens": 8192, "layers": 2, "seconds": 2.5, "peak_bytes": None, "error": 4e-7},
         ],
     }
     text = markdown({"attention": result("attention", groups=[timed]), "length": result("length", groups=[lengths])})
@@ -93,6 +122,7 @@ def test_tables_show_contenders_skipped_ones_and_lengths():
     assert "did not run: NotImplementedError: a\\|b |" in text
     assert f"| {LONGFORMER} | 1.23 s, 0.50 GB | 2.50 s |" in text
     assert f"| {ROBERTA} | out of memory |  |" in text
+    assert "Every pass with a time was checked; the largest error is 4e-07." in text
 
 
 def test_a_run_becomes_a_file_and_a_page_with_pictures(tmp_path):
