@@ -52,7 +52,7 @@ format: $(READY) ## Put the code into its format
 docs: $(READY) ## Build the documentation into site/ (strict)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: $(READY) ## Measure everything against its peers, each figure after a check; about 40 minutes on two cores
+bench: $(READY) ## Measure everything against its peers, each figure after a check; about 50 minutes on two cores
 	$(OFFLINE) $(BIN)/python -m benchmarks all $(ARGS)
 
 bench-gpu: $(READY) ## Check and measure the attention backends on a CUDA device, in under eight minutes
