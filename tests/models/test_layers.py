@@ -3,9 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
+import longspan
 from longspan import LongformerConfig
-from longspan.models.layers import Intermediate, ResidualOutput, may_overwrite
+from longspan.models import layers
+from longspan.models.layers import Intermediate, ResidualOutput, has_hooks, may_overwrite
 
 SIZES = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, "num_hidden_layers": 1}
 
@@ -55,3 +58,29 @@ def test_mixed_dtypes_are_not_narrowed():
     x, residual = torch.randn(1, 3, 12), torch.randn(1, 3, 8)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert narrow(x, residual).dtype == torch.float32
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("family", ["Longformer", "Nystromformer"])
+def test_a_global_hook_hears_every_module(family, grad):
+    """But for the two that no model calls: the list of layers, and what holds the two halves of an attention."""
+    config = getattr(longspan, f"{family}Config")(**SIZES, vocab_size=20, max_position_embeddings=40)
+    model = getattr(longspan, f"{family}ForMaskedLM")(config).eval()
+    heard = set()
+    handle = register_module_forward_hook(lambda module, args, output: heard.add(module))
+    try:
+        with torch.set_grad_enabled(grad):
+            model(torch.full((1, 9), 5))
+    finally:
+        handle.remove()
+    silent = [type(module).__name__ for module in model.modules() if module not in heard]
+    assert sorted(silent) == ["AttentionBlock", "ModuleList"]
+
+
+def test_global_hooks_are_asked_for_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(layers, "_has_any_global_hook", lambda: asked.append(1))
+    module = nn.Sequential(*(nn.Linear(1, 1) for _ in range(5)))
+    assert not has_hooks(module) and len(asked) == 1
+    module[3].register_forward_hook(lambda *_: None)
+    assert has_hooks(module) and not has_hooks(module[3])

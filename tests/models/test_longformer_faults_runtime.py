@@ -73,7 +73,7 @@ def test_fault_18_work_follows_the_window_and_never_exceeds_dense(monkeypatch: p
 def test_fault_19_memory_is_a_few_hidden_states(marks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Elsewhere: the probabilities of all windows in float32, and copies of them."""
     length, window = 4096, 256
-    monkeypatch.setattr(sdpa, "_forward_op", sdpa._forward_op._init_fn)  # an operator hides its inside
+    monkeypatch.setattr(sdpa, "_forward", sdpa._forward_op._init_fn)  # an operator hides its inside
     model = build(BASE, attention_window=window, max_position_embeddings=5000)
     with Watch() as watch, torch.no_grad():
         model(**batch([length], marks).inputs(BASE))

@@ -5,16 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..ops.transforms import is_transforming
+
+
+def holds_values(x: Tensor) -> bool:
+    """Whether ``x`` has values that may decide about shapes and steps: eager mode, real data, no transform."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and not is_transforming()
+        and type(x) in (Tensor, torch.nn.Parameter)
+        and x.device.type != "meta"
+    )
+
 
 def can_read_values(x: Tensor) -> bool:
-    """Whether the values of ``x`` may steer Python: eager mode, real data, on a CPU."""
-    return (
-        x.device.type == "cpu"
-        and x.numel() > 0
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-        and not isinstance(x, torch._subclasses.FakeTensor)
-    )
+    """Whether the values of ``x`` may steer Python and cost nothing to read: they are on a CPU."""
+    return holds_values(x) and x.device.type == "cpu" and x.numel() > 0
 
 
 def check_inputs(input_ids: Tensor | None, inputs_embeds: Tensor | None, hidden_size: int, vocab_size: int) -> Tensor:

@@ -14,17 +14,19 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ..ops.linear import linear as fused_linear
+from ..ops.transforms import is_transforming
+from .checks import holds_values
 
 _GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu_fast": "tanh"}
 
 
 def is_plain(module: nn.Module) -> bool:
-    """Whether the module is a linear layer or an embedding: its weight and bias and nothing else.
+    """Whether the module is a linear layer, an embedding or a convolution: its weight and bias and nothing else.
 
     It is not with an adapter, a hook, or a weight that is quantised or sharded.
     """
     return (
-        type(module) in (nn.Linear, nn.Embedding)
+        type(module) in (nn.Linear, nn.Embedding, nn.Conv2d)
         and not _is_heard(module)
         and "forward" not in vars(module)
         and not hasattr(type(module.weight), "__tensor_flatten__")
@@ -32,11 +34,11 @@ def is_plain(module: nn.Module) -> bool:
 
 
 def may_overwrite(module: nn.Module) -> bool:
-    """Whether the output of ``module`` is nobody else's: no graph keeps it and no hook has seen it.
+    """Whether the output of ``module`` is nobody else's: no graph keeps it, no hook saw it, it is no slice of more.
 
     Working in place saves a large tensor and its page faults, 4 to 6 % of a layer on a CPU.
     """
-    return not torch.is_grad_enabled() and is_plain(module)
+    return not torch.is_grad_enabled() and not is_transforming() and is_plain(module)
 
 
 def linear(module: nn.Module, x: Tensor) -> Tensor:
@@ -53,23 +55,23 @@ def add(x: Tensor, y: Tensor, overwrite: bool) -> Tensor:
 
 def has_hooks(module: nn.Module) -> bool:
     """Whether somebody listens to a part of ``module``, and expects to see the batch as it came."""
-    return any(_is_heard(part) for part in module.modules() if part is not module)
+    return _has_any_global_hook() or any(_has_own_hook(part) for part in module.modules() if part is not module)
 
 
 def _is_heard(module: nn.Module) -> bool:
     """Whether ``module``, or every module, has a hook."""
+    return _has_any_global_hook() or _has_own_hook(module)
+
+
+def _has_own_hook(module: nn.Module) -> bool:
     return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or _has_any_global_hook()
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     )
 
 
 def is_private(module: nn.Module) -> bool:
     """Whether nobody sees what happens inside ``module``: no graph keeps it, no hook hears of it, nothing traces it."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing() or is_transforming():
         return False
     return not has_hooks(module) and not any("forward" in vars(part) for part in module.modules())
 
@@ -168,7 +170,11 @@ class TransformerLayer(GradientCheckpointingLayer):
         """
         attention = self.attention.self
         # streams() asks for the length, which would bind a traced program to one side of a threshold: it comes last
-        if isinstance(attention, StreamingAttention) and self._may_stream() and attention.streams(hidden_states, *args):
+        if (
+            isinstance(attention, StreamingAttention)
+            and self._may_stream(hidden_states)
+            and attention.streams(hidden_states, *args)
+        ):
             return self._stream(attention, hidden_states, spare, *args), *attention.no_maps
         context, *maps = attention(hidden_states, *args)
         hidden_states = self.attention.output(context, hidden_states)
@@ -179,9 +185,9 @@ class TransformerLayer(GradientCheckpointingLayer):
             hidden_states = self._feed_forward(hidden_states)
         return hidden_states, *maps
 
-    def _may_stream(self) -> bool:
-        """Whether nobody can tell: no graph, no dropout, no hook that expects whole tensors."""
-        return not self.training and is_private(self)
+    def _may_stream(self, hidden_states: Tensor) -> bool:
+        """Whether nobody can tell: no graph, no dropout, no hook that expects whole tensors, no mere shapes."""
+        return not self.training and holds_values(hidden_states) and is_private(self)
 
     def _stream(self, attention: StreamingAttention, hidden_states: Tensor, spare: Tensor | None, *args: Any) -> Tensor:
         """Attention and feed-forward piece by piece: the extra memory is the result and what a piece needs."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers.utils import ModelOutput
 
 from ..ops.window.layout import number_segments
+from .checks import holds_values
 
 # a share of padding below which packing would not pay for documents that are no longer rows of their own
 _LEAST_SHARE = 1 / 8
@@ -55,7 +56,7 @@ def find_packing(segment_ids: Tensor | None) -> Packing | None:
 
     That is where little would be gained, and where a program is traced, since the result's length depends on the data.
     """
-    if segment_ids is None or segment_ids.numel() == 0 or not _may_read(segment_ids):
+    if segment_ids is None or segment_ids.numel() == 0 or not holds_values(segment_ids):
         return None
     valid = segment_ids >= 0
     column = torch.arange(valid.shape[1], device=valid.device)
@@ -71,14 +72,3 @@ def find_packing(segment_ids: Tensor | None) -> Packing | None:
     rank = keep.flatten().cumsum(0).view_as(keep) - 1
     places = torch.where(keep, rank, rank.gather(1, stand_in.clamp(max=column[-1])))
     return Packing(kept, places, number_segments(segment_ids).flatten()[kept].unsqueeze(0))
-
-
-def _may_read(x: Tensor) -> bool:
-    """Whether values of ``x`` may decide about shapes."""
-    return (
-        type(x) is Tensor
-        and x.device.type != "meta"
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-        and not torch._C._are_functorch_transforms_active()
-    )

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .transforms import is_transforming
+
 _DTYPES = (torch.float32, torch.bfloat16)
 _HAS_ONEDNN = platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()
 
@@ -86,7 +88,7 @@ def _round(rows: int) -> int:
 
 def _fuses(x: Tensor, weight: Tensor) -> bool:
     # what traces or batches a program knows the stock operators better
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_transforming():
         return False
     return bool(
         _HAS_ONEDNN

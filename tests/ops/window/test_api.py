@@ -1,8 +1,10 @@
 """Arguments of the operation: each wrong one is named, with what came and what is possible."""
 
 import re
+import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -57,14 +59,32 @@ WRONG = [
     ({"value": Q.double()}, TypeError, "value must have the dtype of query, torch.float32, got torch.float64"),
     ({"window_size": 3}, ValueError, "window_size must be a pair (left, right) of integers, got 3"),
     ({"window_size": (1, 2, 3)}, ValueError, "window_size must be a pair (left, right) of integers, got (1, 2, 3)"),
-    ({"window_size": (-1, 2)}, ValueError, "window_size must be a pair of integers >= 0, got (-1, 2)"),
-    ({"window_size": (1.0, 2)}, ValueError, "window_size must be a pair of integers >= 0, got (1.0, 2)"),
-    ({"window_size": (True, 2)}, ValueError, "window_size must be a pair of integers >= 0, got (True, 2)"),
+    (
+        {"window_size": (-1, 2)},
+        ValueError,
+        "window_size must be a pair of integers >= 0, of 64 bits at most, got (-1, 2)",
+    ),
+    (
+        {"window_size": (1.0, 2)},
+        ValueError,
+        "window_size must be a pair of integers >= 0, of 64 bits at most, got (1.0, 2)",
+    ),
+    (
+        {"window_size": (True, 2)},
+        ValueError,
+        "window_size must be a pair of integers >= 0, of 64 bits at most, got (True, 2)",
+    ),
+    (
+        {"window_size": (2**70, 2)},
+        ValueError,
+        f"window_size must be a pair of integers >= 0, of 64 bits at most, got ({2**70}, 2)",
+    ),
+    ({"dilation": 2**70}, ValueError, f"dilation must be integers >= 1, of 64 bits at most, got {2**70}"),
     ({"dilation": 0}, ValueError, "dilation must be integers >= 1"),
     ({"dilation": True}, ValueError, "dilation must be integers >= 1"),
     ({"dilation": 2.0}, TypeError, "dilation must be an integer or a sequence of integers, got 2.0"),
     ({"dilation": [1, 2]}, ValueError, "dilation must be one integer or one per head (3), got 2"),
-    ({"dilation": [1, 2, -3]}, ValueError, "dilation must be integers >= 1, got [1, 2, -3]"),
+    ({"dilation": [1, 2, -3]}, ValueError, "dilation must be integers >= 1, of 64 bits at most, got [1, 2, -3]"),
     (
         {"segment_ids": Q[:, :, 0, 0]},
         TypeError,
@@ -151,6 +171,26 @@ WRONG = [
 def test_wrong_argument_is_named(changes, kind, message):
     with pytest.raises(kind, match=re.escape(message)):
         call(**changes)
+
+
+@pytest.mark.parametrize("backend", EVERYWHERE)
+def test_integers_of_other_kinds(backend):
+    q = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    expected = sliding_window_attention(q, q, q, (1, 2), dilation=[1, 2, 1], backend=backend)
+    for kind in (np.int64, np.uint8, torch.tensor):
+        window, steps = (kind(1), kind(2)), [kind(1), kind(2), kind(1)]
+        assert sliding_window_attention(q, q, q, window, dilation=steps, backend=backend).equal(expected)
+    assert sliding_window_attention(q, q, q, np.array([1, 2]), dilation=[1, 2, 1], backend=backend).equal(expected)
+
+
+@pytest.mark.parametrize("backend", EVERYWHERE)
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_the_largest_window(backend, dilation):
+    q = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    results = [
+        sliding_window_attention(q, q, q, (size, size), dilation=dilation, backend=backend) for size in (9, sys.maxsize)
+    ]
+    assert results[0].equal(results[1])
 
 
 @pytest.mark.parametrize("backend", EVERYWHERE)

@@ -1,12 +1,15 @@
 """The backend "cpp": the driver of sdpa around the kernel in C++."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longspan.ops.window import cpp
-from tests._support import assert_within_budget
+from tests._support import assert_within_budget, run_python
 from tests.ops.window.cases import Inputs, assert_same, evaluate, make, random_globals, random_ids
 
 pytestmark = pytest.mark.skipif(cpp.missing() is not None, reason=str(cpp.missing()))
@@ -57,3 +60,25 @@ def test_refuses_what_it_cannot_do():
         inputs.call(backend="cpp")
     with pytest.raises(ValueError, match=r"dropout_p must be 0 with the backend 'cpp'.*got 0.1; 'sdpa' and 'ref"):
         inputs.to(torch.float32).call(backend="cpp", dropout_p=0.1)
+
+
+def test_a_compiler_that_fails_is_named_and_needed_by_nobody_else(tmp_path: Path):
+    broken = tmp_path / "broken-c++"
+    broken.write_text(f"#!{sys.executable}\nraise SystemExit('no space left for objects')\n")
+    broken.chmod(0o755)
+    code = """
+import os, sys
+os.environ["CXX"], os.environ["TORCH_EXTENSIONS_DIR"] = sys.argv[1:]
+from longspan import sliding_window_attention
+x = torch.randn(1, 40, 2, 16)
+print(tuple(sliding_window_attention(x, x, x, (4, 4)).shape))
+try:
+    sliding_window_attention(x, x, x, (4, 4), backend="cpp")
+except RuntimeError as error:
+    print(error)
+"""
+    found = run_python(code, str(broken), str(tmp_path))
+    assert found.startswith("(1, 40, 2, 16)\n")
+    assert (
+        f"'cpp' could not be compiled with '{broken}' (name another compiler in CXX); 'sdpa' and 'reference'" in found
+    )

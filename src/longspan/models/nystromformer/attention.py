@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ...ops.nystrom import NystromFactors, attention_map, nystrom_attention
@@ -44,7 +45,9 @@ class HeadConvolution(nn.Conv2d):
 
     def forward(self) -> Tensor:  # type: ignore[override]
         """The kernel, (H, k). A call, so that hooks that fetch offloaded weights run."""
-        return self.weight.flatten(1)
+        # without a graph, a view of a parameter would still say that it needs one
+        weight = self.weight if torch.is_grad_enabled() else self.weight.detach()
+        return weight.flatten(1)
 
 
 class NystromformerSelfAttention(StreamingAttention):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...ops.nystrom import attention_map, nystrom_attention
-from ..layers import linear
+from ..layers import is_plain, linear
 from .swapped import Swapped
 
 
@@ -58,7 +58,7 @@ class FastNystromAttention(Swapped):
         )
         softmax = self.num_landmarks == self.seq_len
         conv = None if self.conv_kernel_size is None else self.conv
-        kernel = conv.weight.flatten(1) if conv is not None and _is_plain(conv) else None
+        kernel = conv.weight.flatten(1) if conv is not None and is_plain(conv) else None
         result = nystrom_attention(
             query,
             key,
@@ -81,16 +81,6 @@ class FastNystromAttention(Swapped):
             return context, attention_map(query, key, valid)
         wide = factors.inverse.dtype
         return context, (factors.kernel_1.to(wide) @ factors.inverse).to(context.dtype)
-
-
-def _is_plain(conv: nn.Module) -> bool:
-    """Whether the convolution is its weight and nothing else: no hook, no adapter."""
-    return (
-        type(conv) is nn.Conv2d
-        and not conv._forward_hooks
-        and not conv._forward_pre_hooks
-        and "forward" not in vars(conv)
-    )
 
 
 def _valid_tokens(mask: Tensor, batch: int) -> Tensor | None:

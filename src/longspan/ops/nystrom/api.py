@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from longspan.ops.checks import check_integer, check_tensor
 from longspan.ops.nystrom import operator, reference
 from longspan.ops.nystrom.factors import NystromFactors, attention_factors
 
@@ -68,7 +69,7 @@ def nystrom_attention(
 
     Raises:
         ValueError: for a shape, value or name that does not fit, and for ``causal=True``.
-        TypeError: for a dtype that does not fit.
+        TypeError: for a type or dtype that does not fit.
     """
     if causal:
         raise ValueError(
@@ -78,22 +79,23 @@ def nystrom_attention(
     if backend not in _BACKENDS:
         raise ValueError(f"backend {backend!r} does not exist for nystrom_attention; possible: {sorted(_BACKENDS)}")
     _check_tensors(query, key, value)
-    if num_landmarks < 1:
-        raise ValueError(f"num_landmarks must be at least 1, got {num_landmarks}")
-    if inverse_iterations < 0:
-        raise ValueError(f"inverse_iterations must be at least 0, got {inverse_iterations}")
+    num_landmarks = check_integer("num_landmarks", num_landmarks, 1)
+    inverse_iterations = check_integer("inverse_iterations", inverse_iterations, 0)
     _check_segment_ids(segment_ids, query)
     for name, landmarks in (("query_landmarks", query_landmarks), ("key_landmarks", key_landmarks)):
         _check_landmarks(name, landmarks, query, num_landmarks)
+    check_tensor("conv_weight", conv_weight, optional=True)
     if conv_weight is not None:
         _check_convolution(conv_weight, query)
         conv_weight = conv_weight.to(query.dtype)
     if scale is None:
         scale = query.shape[-1] ** -0.5
+    elif not isinstance(scale, float | int):
+        raise TypeError(f"scale must be a number or None, got {scale!r}")
 
     context = _BACKENDS[backend](
         query, key, value, segment_ids, query_landmarks, key_landmarks, conv_weight,
-        num_landmarks, inverse_iterations, exact_inverse_scale, scale,
+        num_landmarks, inverse_iterations, exact_inverse_scale, float(scale),
     )  # fmt: skip
     if not return_factors:
         return context
@@ -107,8 +109,11 @@ def nystrom_attention(
 
 def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> None:
     for name, x in (("query", query), ("key", key), ("value", value)):
+        check_tensor(name, x)
         if x.ndim != 4:
             raise ValueError(f"{name} must be (batch, tokens, heads, head size), got {x.ndim} axes: {tuple(x.shape)}")
+        if 0 in x.shape[2:]:
+            raise ValueError(f"{name} must have at least one head and a head size >= 1, got {tuple(x.shape)}")
         if x.dtype not in _DTYPES:
             raise TypeError(f"{name} has dtype {x.dtype}; possible: float16, bfloat16, float32, float64")
         if x.shape != query.shape:
@@ -118,6 +123,7 @@ def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> None:
 
 
 def _check_segment_ids(segment_ids: Tensor | None, query: Tensor) -> None:
+    check_tensor("segment_ids", segment_ids, optional=True)
     if segment_ids is None:
         return
     if segment_ids.shape != query.shape[:2]:
@@ -129,6 +135,7 @@ def _check_segment_ids(segment_ids: Tensor | None, query: Tensor) -> None:
 
 
 def _check_landmarks(name: str, landmarks: Tensor | None, query: Tensor, num_landmarks: int) -> None:
+    check_tensor(name, landmarks, optional=True)
     if landmarks is None:
         return
     expected = (query.shape[0], num_landmarks, *query.shape[2:])

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from longspan.ops.nystrom import sdpa
+from longspan.ops.nystrom.flops import count_flops
+from longspan.ops.transforms import transformable
 
 
 @torch.library.custom_op("longspan::nystrom_attention", mutates_args=())
-def nystrom_attention(
+def _forward_op(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -24,7 +26,6 @@ def nystrom_attention(
     exact_inverse_scale: bool,
     scale: float,
 ) -> Tensor:
-    """Backend ``sdpa``; arguments as checked by :func:`longspan.ops.nystrom_attention`."""
     return sdpa.forward(
         query, key, value, segment_ids, query_landmarks, key_landmarks, conv_weight,
         num_landmarks, inverse_iterations, exact_inverse_scale, scale,
@@ -32,7 +33,7 @@ def nystrom_attention(
 
 
 @torch.library.custom_op("longspan::nystrom_attention_backward", mutates_args=())
-def nystrom_attention_backward(
+def _backward_op(
     grad: Tensor,
     query: Tensor,
     key: Tensor,
@@ -46,19 +47,19 @@ def nystrom_attention_backward(
     exact_inverse_scale: bool,
     scale: float,
 ) -> list[Tensor]:
-    """Gradients of the six tensors of :func:`nystrom_attention`, one without elements for an absent tensor."""
+    """Gradients of the six tensors of the forward, one without elements for an absent tensor."""
     return sdpa.backward(
         grad, query, key, value, segment_ids, query_landmarks, key_landmarks, conv_weight,
         num_landmarks, inverse_iterations, exact_inverse_scale, scale,
     )  # fmt: skip
 
 
-@nystrom_attention.register_fake
+@_forward_op.register_fake
 def _(query: Tensor, *_: Any) -> Tensor:
     return query.new_empty(query.shape)
 
 
-@nystrom_attention_backward.register_fake
+@_backward_op.register_fake
 def _(
     grad: Tensor,
     query: Tensor,
@@ -81,9 +82,7 @@ def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     tensors = ctx.saved_tensors
-    query, key, value, query_landmarks, key_landmarks, conv_weight = torch.ops.longspan.nystrom_attention_backward(
-        grad, *tensors, *ctx.options
-    )
+    query, key, value, query_landmarks, key_landmarks, conv_weight = _backward_of(grad, *tensors, *ctx.options)
     return (
         query,
         key,
@@ -99,4 +98,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     )
 
 
-nystrom_attention.register_autograd(_backward, setup_context=_setup_context)
+torch.library.register_autograd("longspan::nystrom_attention", _backward, setup_context=_setup_context)
+nystrom_attention = transformable(_forward_op, _setup_context, _backward)
+"""Backend ``sdpa``; arguments as checked by :func:`longspan.ops.nystrom_attention`."""
+_backward_of = transformable(_backward_op)
+count_flops()

@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor
 
+from ..checks import as_integer, check_tensor
 from . import reference, sdpa, varlen
 from .layout import GlobalProjections, GlobalStates
 
@@ -155,8 +156,7 @@ def _backend(name: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
 
 def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> None:
     for name, x in (("query", query), ("key", key), ("value", value)):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+        check_tensor(name, x)
     if query.dim() != 4 or 0 in query.shape[2:]:
         raise ValueError(
             f"query must have the shape (batch, tokens, heads >= 1, head size >= 1), got {tuple(query.shape)}"
@@ -175,29 +175,31 @@ def _check_window(window_size: tuple[int, int]) -> tuple[int, int]:
         left, right = window_size
     except (TypeError, ValueError):
         raise ValueError(f"window_size must be a pair (left, right) of integers, got {window_size!r}") from None
-    if any(not isinstance(x, int) or isinstance(x, bool) or x < 0 for x in (left, right)):
-        raise ValueError(f"window_size must be a pair of integers >= 0, got {window_size!r}")
-    return left, right
+    found = as_integer(left), as_integer(right)
+    if found[0] is None or found[1] is None or found[0] < 0 or found[1] < 0:
+        raise ValueError(f"window_size must be a pair of integers >= 0, of 64 bits at most, got {window_size!r}")
+    return found[0], found[1]
 
 
 def _check_dilation(dilation: int | Sequence[int], heads: int) -> list[int]:
-    if isinstance(dilation, int):
-        dilation = [dilation] * heads
-    elif not isinstance(dilation, Sequence):
+    if isinstance(dilation, int) or as_integer(dilation) is not None:
+        steps: list[Any] = [dilation] * heads
+    elif isinstance(dilation, Sequence):
+        steps = list(dilation)
+    else:
         raise TypeError(f"dilation must be an integer or a sequence of integers, got {dilation!r}")
-    steps = list(dilation)
     if len(steps) != heads:
         raise ValueError(f"dilation must be one integer or one per head ({heads}), got {len(steps)} of them")
-    if any(not isinstance(x, int) or isinstance(x, bool) or x < 1 for x in steps):
-        raise ValueError(f"dilation must be integers >= 1, got {dilation!r}")
-    return steps
+    found = [step for step in map(as_integer, steps) if step is not None and step >= 1]
+    if len(found) != heads:
+        raise ValueError(f"dilation must be integers >= 1, of 64 bits at most, got {dilation!r}")
+    return found
 
 
 def _check_rows(name: str, x: Tensor | None, query: Tensor, possible: str) -> None:
     if x is None:
         return
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a tensor or None, got {type(x).__name__}")
+    check_tensor(name, x, optional=True)
     if x.shape != query.shape[:2]:
         raise ValueError(f"{name} must have the shape (batch, tokens) = {tuple(query.shape[:2])}, got {tuple(x.shape)}")
     if x.is_floating_point() or x.is_complex() or (x.dtype == torch.bool and "bools" not in possible):

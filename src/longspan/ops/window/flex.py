@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..transforms import is_transforming
 from .filled_rows import fill_rows
 from .flex_blocks import BLOCK, block_lists, visible_blocks
 from .layout import GlobalProjections, GlobalStates, Tokens, as_row, read_tokens
@@ -201,6 +202,11 @@ def _check(
         raise NotImplementedError(
             f"the backend 'flex_attention' runs on a CPU and on CUDA, got tensors on {device!r}; "
             "'sdpa' and 'reference' run on any device"
+        )
+    if is_transforming():
+        raise NotImplementedError(
+            "the backend 'flex_attention' reads its masks ahead, so it does not go with torch.func or forward-mode "
+            "gradients; 'sdpa' and 'reference' do"
         )
     if dropout_p > 0:
         raise ValueError(

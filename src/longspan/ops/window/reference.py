@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..transforms import is_transforming
 from .layout import GlobalProjections, GlobalStates
 
 
@@ -54,7 +55,8 @@ def window_attention(
         query = F.linear(hidden, p.query_weight, p.query_bias).unflatten(-1, (heads, -1))
         key = F.linear(hidden, p.key_weight, p.key_bias).unflatten(-1, (heads, -1))
         value = F.linear(hidden, p.value_weight, p.value_bias).unflatten(-1, (heads, -1))
-    if is_global.any() or projections is not None:  # without a global token the projections get zero gradients
+    # without a global token the projections get zero gradients; a transform does not let anybody ask for one
+    if projections is not None or is_transforming() or is_global.any():
         rows, rows_lse = _attend(query, key, value, same[:, None], scale, dropout_p)
         context = torch.where(is_global[:, :, None, None], rows.to(context.dtype), context)
         lse = torch.where(is_global[:, :, None], rows_lse, lse)

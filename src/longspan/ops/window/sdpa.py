@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..transforms import transformable
 from .band import Band, band_backward, window_kernel
 from .columns import columns_backward, merge_columns
 from .dense import Dense, dense_backward, dense_forward
 from .dropout import Keep
 from .dropped_band import Columns, dropped_backward, dropped_forward
+from .flops import count_flops
 from .layout import GlobalProjections, GlobalStates, Tokens, as_row, dilated_order, read_tokens
 from .opaque import as_projections, rows_backward, wide, without_autocast
 from .rows import attend_rows
@@ -55,7 +57,7 @@ def window_attention(
     if dropout_p > 0:
         seed = torch.randint(0, 2**62, (1,), device="cpu")
     projected = [] if projections is None else list(projections.tensors())
-    return _forward_op(
+    return _forward(
         query,
         key,
         value,
@@ -203,7 +205,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 def _backward(ctx: Any, grad: Tensor, _grad_lse: Tensor | None) -> tuple[Any, ...]:
     query, key, value, context, lse, segment_ids, global_mask, seed, *projected = ctx.saved_tensors
     left, right, dilation, scale, dropout_p = ctx.numbers
-    grads = _backward_op(
+    grads = _backward_of(
         grad.to(query.dtype),
         query,
         key,
@@ -224,6 +226,9 @@ def _backward(ctx: Any, grad: Tensor, _grad_lse: Tensor | None) -> tuple[Any, ..
 
 
 torch.library.register_autograd("longspan::window_attention", _backward, setup_context=_setup_context)
+_forward = transformable(_forward_op, _setup_context, _backward)
+_backward_of = transformable(_backward_op)
+count_flops("window_attention")
 
 
 def _is_short(length: int, left: int, right: int, dilation: Sequence[int]) -> bool:

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..transforms import transformable
 from .columns import merge_part
+from .flops import count_flops
 from .layout import GlobalProjections, GlobalStates, as_row, read_tokens
 from .opaque import as_projections, rows_backward, wide, without_autocast
 from .rows import attend_rows
@@ -57,7 +59,7 @@ def window_attention(
         )
     check_kernels(query)
     projected = [] if projections is None else list(projections.tensors())
-    return _forward_op(query, key, value, segment_ids, global_mask, projected, left, right, scale)
+    return _forward(query, key, value, segment_ids, global_mask, projected, left, right, scale)
 
 
 @torch.library.custom_op("longspan::varlen_attention", mutates_args=())
@@ -205,11 +207,14 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 def _backward(ctx: Any, grad: Tensor, _grad_lse: Tensor | None) -> tuple[Any, ...]:
     query, key, value, context, lse, segment_ids, global_mask, *projected = ctx.saved_tensors
     args = (query, key, value, context, lse, segment_ids, global_mask, projected, *ctx.numbers)
-    grads = _backward_op(grad.to(query.dtype), *args)
+    grads = _backward_of(grad.to(query.dtype), *args)
     return *grads[:3], None, None, list(grads[3:]), None, None, None
 
 
 torch.library.register_autograd("longspan::varlen_attention", _backward, setup_context=_setup_context)
+_forward = transformable(_forward_op, _setup_context, _backward)
+_backward_of = transformable(_backward_op)
+count_flops("varlen_attention")
 
 
 def _window(left: int, right: int, sequences: Sequences) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -38,8 +39,7 @@ def missing(dtype: torch.dtype = torch.float32) -> str | None:
     absent = [name for name in _INSTRUCTIONS[dtype] if not here.get(name, False)]
     if absent:
         return f"{dtype} needs a CPU with {', '.join(absent)}"
-    compiler = os.environ.get("CXX", "c++")  # as torch.utils.cpp_extension chooses it
-    for program, advice in ((compiler, "install one or name it in CXX"), ("ninja", "pip install ninja")):
+    for program, advice in ((_compiler(), "install one or name it in CXX"), ("ninja", "pip install ninja")):
         if shutil.which(program.split()[0], path=_search_path()) is None:
             return f"{program!r}, needed to compile it, is not found ({advice})"
     return None
@@ -50,7 +50,7 @@ def build() -> None:
 
     Raises:
         NotImplementedError: the CPU is not one that it is written for, or there is no compiler or no ninja.
-        RuntimeError: the compiler failed; the message has its output.
+        RuntimeError: the compiler failed; the message names it and has its output.
     """
     _refuse(missing())
     with _lock:
@@ -109,6 +109,11 @@ def _check(query: Tensor, key: Tensor, value: Tensor, band: Band) -> None:
             raise ValueError(f"{name} must be int64 of shape ({count},), got {ids.dtype} of {tuple(ids.shape)}")
 
 
+def _compiler() -> str:
+    """As torch.utils.cpp_extension chooses it."""
+    return os.environ.get("CXX", "c++")
+
+
 def _search_path() -> str:
     """PATH, and where pip puts ninja when the environment is not activated."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
@@ -128,6 +133,11 @@ def _load() -> None:
             extra_ldflags=["-fopenmp"],
             is_python_module=False,  # so that no header of Python is needed
         )
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        raise RuntimeError(
+            f"the backend 'cpp' could not be compiled with {_compiler()!r} (name another compiler in CXX); 'sdpa' and "
+            f"'reference' need none. {error}"
+        ) from error
     finally:
         if before is None:
             del os.environ["PATH"]
