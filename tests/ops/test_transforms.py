@@ -62,7 +62,7 @@ def test_dropout_under_vmap():
 
 def test_flex_attention_says_that_it_cannot():
     q, k, v = (x.float() for x in tensors(3, 2, 1, 20, 2, 16))
-    with pytest.raises(NotImplementedError, match="'flex_attention' .* torch.func .* 'sdpa' and 'reference' do"):
+    with pytest.raises(NotImplementedError, match=r"'flex_attention' .* torch\.func .* 'sdpa' and 'reference' do"):
         vmap(lambda *x: sliding_window_attention(*x, (3, 2), backend="flex_attention"))(q, k, v)
 
 

@@ -74,3 +74,12 @@ def test_the_recipe_goes_on_from_a_pretrained_encoder(contracts, tmp_path):
     shipped = LongformerForTokenClassification.from_pretrained(out / "model")
     assert np.allclose(shipped.get_input_embeddings().weight.float().detach(), words.detach(), atol=1e-3)
     assert (out / "model" / "tokenizer.json").read_bytes() == (encoder / "tokenizer.json").read_bytes()
+
+
+@pytest.mark.parametrize("module", [recipe, pretraining])
+@pytest.mark.parametrize("given", ["0", "-1", "2.5", "many"])
+def test_threads_are_one_or_more(module, given, capsys):
+    assert module.parse(["--threads", "3"]).threads == 3
+    with pytest.raises(SystemExit):
+        module.parse(["--threads", given])
+    assert f"--threads: must be a whole number of at least 1, got '{given}'" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from longspan.tasks.cuad import CATEGORIES, Contract, read_contracts
-from longspan.train.pretraining import PERIOD, VOCABULARY, read_tokenizer
+from longspan.train.pretraining import PERIOD, VOCABULARY, read_tokenizer, thread_count
 
 if TYPE_CHECKING:
     from longspan.train.crops import Encoded
@@ -89,7 +89,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--guesses", type=float, default=0.0, help="weight of guessing the hidden tokens")
     parser.add_argument("--teacher", type=float, default=0.0, help="weight of a sentence classifier's soft labels")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
+    parser.add_argument("--threads", type=thread_count, default=1, help="threads of PyTorch")
     parser.add_argument("--test", action="store_true", help="score model and baselines on the test part at the end")
     return parser.parse_args(argv)
 

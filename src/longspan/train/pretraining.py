@@ -62,8 +62,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=6000, help="optimizer steps of 4,096 tokens")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop, rate decayed, after this long")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
+    parser.add_argument("--threads", type=thread_count, default=1, help="threads of PyTorch")
     return parser.parse_args(argv)
+
+
+def thread_count(text: str) -> int:
+    """A number of threads from the command line; torch has at least one."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def pretrain(contracts: Sequence[Contract], arguments: argparse.Namespace) -> dict[str, Any]:
