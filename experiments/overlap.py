@@ -75,7 +75,10 @@ def find_answer(question: str, text: str, setting: Setting) -> str:
     asked = {word.lower() for word in _WORD.findall(question)}
     if not article.sentences:
         return ""
-    sentence = max(article.sentences, key=lambda s: sum(article.weights[w] for w in asked & {word for word, _, _ in s}))
+    # fsum: of a set, in whatever order it comes
+    sentence = max(
+        article.sentences, key=lambda s: math.fsum(article.weights[w] for w in asked & {word for word, _, _ in s})
+    )
     if setting.candidates == "sentence":
         return text[sentence[0][1] : sentence[-1][2]]
     best = max(
