@@ -114,7 +114,7 @@ class LongformerForMaskedLM(LongformerTask):
         return self._run(
             inputs,
             lambda outputs: {"logits": self.lm_head(kept_tokens(outputs.last_hidden_state, logits_to_keep))},
-            None if labels is None else lambda out: cross_entropy(out["logits"], targets, num_items_in_batch),
+            None if targets is None else lambda out: cross_entropy(out["logits"], targets, num_items_in_batch),
             LongformerMaskedLMOutput,
             return_dict,
         )

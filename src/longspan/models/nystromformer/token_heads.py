@@ -124,7 +124,7 @@ class NystromformerForMaskedLM(TaskModel, NystromformerPreTrainedModel):
                 "segment_ids": segment_ids,
             },
             lambda outputs: {"logits": self.cls(kept_tokens(outputs.last_hidden_state, logits_to_keep))},
-            None if labels is None else lambda made: cross_entropy(made["logits"], targets, num_items_in_batch),
+            None if targets is None else lambda made: cross_entropy(made["logits"], targets, num_items_in_batch),
             MaskedLMOutput,
             return_dict,
         )
