@@ -13,6 +13,11 @@ def test_the_options_are_those_that_a_checkpoint_carries(name):
     assert make_task(name, options).options() == options
 
 
+def test_a_task_made_of_another_has_its_options():
+    mlm = task_class("mlm")
+    assert option_kinds(type("Other", (mlm,), {})) == option_kinds(mlm) != {}
+
+
 @pytest.mark.parametrize(
     ("task", "options", "message"),
     [

@@ -8,7 +8,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 def option_kinds(task: type) -> dict[str, tuple[Any, ...]]:
     """Name -> the types of which a value may be, for each option of a task's class."""
-    hints = get_type_hints(vars(task)["__init__"]) if "__init__" in vars(task) else {}
+    inits = [vars(base)["__init__"] for base in task.__mro__[:-1] if "__init__" in vars(base)]
+    hints = get_type_hints(inits[0]) if inits else {}
     return {name: kinds_of(hint) for name, hint in hints.items() if name != "return"}
 
 
