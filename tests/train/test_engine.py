@@ -131,6 +131,21 @@ def test_a_run_that_ended_before_it_was_published(place, finished, tmp_path):
     assert same(weights(out), weights(straight))
 
 
+def test_a_run_of_an_earlier_version_goes_on(place, finished, tmp_path):
+    """Before there were classes of what is held out, and a number of validation examples to tell."""
+    out = tmp_path / "run"
+    shutil.copytree(finished[0] / "training", out / "training")
+    (out / "training" / "result.json").unlink()
+    shutil.rmtree(out / "training" / "checkpoints" / "checkpoint-6")
+    features = out / "training" / "features" / "features.json"
+    content = json.loads(features.read_text())
+    assert content["about"].pop("by_class") is True and content["about"].pop("validation") == 10
+    content["about"]["run"]["options"]["later"] = None
+    features.write_text(json.dumps(content))
+    result = run(place, out, validation=place / "validation.txt")
+    assert result.resumed == 4 and same(weights(out), weights(finished[0]))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

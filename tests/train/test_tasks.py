@@ -6,6 +6,7 @@ import pytest
 
 from longspan.predict.loading import load
 from longspan.predict.loop import predict_examples
+from longspan.tasks.gold import without_gold
 from longspan.tasks.registry import TASKS, make_task
 from longspan.train import Arguments, train
 from tests.train.parity import WORDS, write_checkpoint
@@ -79,6 +80,9 @@ def test_from_a_file_to_a_model(task, family, models, tmp_path):
     assert loaded.encoding.max_length == 128
     pairs = list(predict_examples(loaded.task, loaded.model, loaded.task.read(str(validation)), loaded.encoding))
     examples, predictions = zip(*pairs, strict=True)
+    bare = [without_gold(example) for example in examples]  # what `longspan predict` reads
+    again = predict_examples(loaded.task, loaded.model, bare, loaded.encoding)
+    assert [prediction for _, prediction in again] == list(predictions)
     found = loaded.task.score(examples, predictions)
     assert found[made.metric] == pytest.approx(result.scores[made.metric], rel=1e-5)
 
