@@ -7,12 +7,7 @@ import torch
 from longspan.models.longformer import LongformerForMaskedLM, LongformerForTokenClassification
 from longspan.train.crops import CropSampler, Encoded
 from longspan.train.export import build_config
-from longspan.train.initialize import (
-    FREQUENCIES,
-    circular_positions,
-    initialize_classifier,
-    initialize_encoder,
-)
+from longspan.train.initialize import FREQUENCIES, initialize_classifier, initialize_encoder
 from longspan.train.loop import Schedule, Trainer, learning_rate
 from longspan.train.muon import orthogonalize
 from longspan.train.objectives import PassageLabels
@@ -84,23 +79,3 @@ def test_orthogonalize_levels_the_singular_values(shape):
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)).float())
     assert values.min() > 0.5 and values.max() < 1.4
-
-
-def test_distance_is_a_rotation_of_the_first_positions():
-    period = 256
-    table = circular_positions(period)
-    gram = table @ table.T
-    for shift in (1, 100, 200):
-        rolled = torch.roll(table, shift, dims=0)
-        assert torch.allclose(gram, rolled @ rolled.T, atol=1e-3)
-
-
-def test_heads_begin_by_looking_their_distance():
-    torch.manual_seed(0)
-    shape = SHAPE | {"num_hidden_layers": 1, "attention_window": 16}
-    model = LongformerForTokenClassification(build_config(shape, 40, 256, 2)).eval()
-    vectors = np.random.default_rng(0).normal(size=(40, 32)).astype(np.float32)
-    initialize_encoder(model.longformer, word_vectors=vectors, offsets=((3,),))
-    maps = model(torch.randint(5, 40, (1, 50)), output_attentions=True).attentions[0]
-    # Column x of a map is the key at distance x - 8.
-    assert (maps[0, 0, 10:40].argmax(dim=-1) == 3 + 8).float().mean() > 0.9

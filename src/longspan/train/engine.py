@@ -197,6 +197,7 @@ class _Run:
         from transformers import set_seed
 
         from longspan.train.following import Follow
+        from longspan.train.initialize import initialize_from_rows
         from longspan.train.trainer import TaskTrainer
         from longspan.train.validating import Validation
 
@@ -206,10 +207,13 @@ class _Run:
         count = self.rows.about.get("validation")
         evaluate = Validation(self.task, self.encoding, self.sources, count, self.tell) if validates else None
         set_seed(self.arguments.seed)
+        model = self._make_model()
+        if self.start.model is None and checkpoint is None:
+            initialize_from_rows(model, self.rows, self.arguments.seed)
         trainer = TaskTrainer(
             self.task,
             self.encoding,
-            self._make_model(),
+            model,
             self.settings,
             self.rows,
             evaluate,

@@ -79,7 +79,7 @@ def pretrain(contracts: Sequence[Contract], arguments: argparse.Namespace) -> di
 
     from longspan.models.longformer import LongformerForMaskedLM
     from longspan.train.export import build_config, save_tokenizer
-    from longspan.train.initialize import FREQUENCIES, initialize_encoder, initialize_lm_head
+    from longspan.train.initialize import FREQUENCIES, initialize_decoder, initialize_encoder
     from longspan.train.loop import Schedule, Trainer
     from longspan.train.objectives import HiddenTokens
     from longspan.train.vocabulary import embed_words
@@ -100,7 +100,8 @@ def pretrain(contracts: Sequence[Contract], arguments: argparse.Namespace) -> di
         width = SHAPE["hidden_size"] - 2 * len(FREQUENCIES)
         vectors = embed_words(ids, VOCABULARY, width, seed=arguments.seed)
         initialize_encoder(model.longformer, word_vectors=vectors, offsets=LOOKS, seed=arguments.seed)
-        initialize_lm_head(model.lm_head, np.bincount(np.concatenate(ids), minlength=VOCABULARY))
+        counts = np.bincount(np.concatenate(ids), minlength=VOCABULARY)
+        initialize_decoder(model.lm_head.dense, model.lm_head.bias, counts)
         trainer.restart_average()
     trainer.run()
     trainer.use_average()

@@ -89,7 +89,8 @@ def embed_words(documents: Iterable[np.ndarray], size: int, width: int, reach: i
         seed: of the randomised SVD.
 
     Returns:
-        (size, width) float32, root mean square 1 over all entries; ids that never occur get zeros.
+        (size, width) float32, root mean square 1 over all entries; ids that never occur get zeros, and so does
+        every id where none has a neighbour.
 
     Source: Levy, Goldberg, Dagan: Improving Distributional Similarity with Lessons Learned from Word Embeddings, 2015.
     """
@@ -99,11 +100,16 @@ def embed_words(documents: Iterable[np.ndarray], size: int, width: int, reach: i
     documents = [np.asarray(d, dtype=np.int64) for d in documents]
     counts = sparse.csr_matrix((size, size), dtype=np.float64)
     for distance in range(1, reach + 1):
-        keys = np.concatenate([d[:-distance] * size + d[distance:] for d in documents if len(d) > distance])
-        pairs, n = np.unique(keys, return_counts=True)
+        keys = [d[:-distance] * size + d[distance:] for d in documents if len(d) > distance]
+        if not keys:
+            break
+        pairs, n = np.unique(np.concatenate(keys), return_counts=True)
         weights = n * ((reach + 1 - distance) / reach)
         counts = counts + sparse.csr_matrix((weights, (pairs // size, pairs % size)), shape=(size, size))
     counts = (counts + counts.T).tocoo()
+    vectors = np.zeros((size, width), dtype=np.float32)
+    if not counts.nnz:
+        return vectors
     total = counts.sum()
     # The 3/4 power softens the bonus of rare neighbours.
     left = np.asarray(counts.sum(axis=1)).ravel()
@@ -112,6 +118,8 @@ def embed_words(documents: Iterable[np.ndarray], size: int, width: int, reach: i
     pmi = np.log(counts.data * total / (left[counts.row] * (right[counts.col] * total)))
     keep = pmi > 0
     ppmi = sparse.csr_matrix((pmi[keep], (counts.row[keep], counts.col[keep])), shape=(size, size))
-    u, s, _ = randomized_svd(ppmi, width, n_iter=4, random_state=seed)
-    vectors = u * np.sqrt(s)
-    return (vectors / np.sqrt((vectors**2).mean())).astype(np.float32)
+    if not ppmi.nnz:
+        return vectors
+    u, s, _ = randomized_svd(ppmi, min(width, size), n_iter=4, random_state=seed)
+    vectors[:, : len(s)] = u * np.sqrt(s)
+    return vectors / np.sqrt((vectors**2).mean())
