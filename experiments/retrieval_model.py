@@ -17,8 +17,8 @@ REACH = LAYERS * WINDOW // 2
 _PERIOD = 16
 
 
-def build_model(alphabet: Alphabet, width: int = 64) -> LongformerForTokenClassification:
-    """A new model with one class for each value.
+def build_model(alphabet: Alphabet, seed: int, width: int = 64) -> LongformerForTokenClassification:
+    """A new model with one class for each value, its weights drawn with ``seed``.
 
     Positions repeat every 16 tokens: they tell neighbours apart, at any length, and cannot tell where a pair stands.
     """
@@ -37,6 +37,7 @@ def build_model(alphabet: Alphabet, width: int = 64) -> LongformerForTokenClassi
         attention_probs_dropout_prob=0.0,
         initializer_range=0.05,
     )
+    torch.manual_seed(seed)
     model = LongformerForTokenClassification(config)
     _start(model)
     return model

@@ -55,6 +55,6 @@ def _draw(axes: Any, part: dict[str, Any], name: str, style: dict[str, Any]) -> 
     middles = [x for x, _, _ in points]
     shares = [k / n for _, k, n in points]
     bounds = [wilson(k, n) for _, k, n in points]
-    below = [share - low for share, (low, _) in zip(shares, bounds, strict=True)]
-    above = [high - share for share, (_, high) in zip(shares, bounds, strict=True)]
+    below = [max(0.0, share - low) for share, (low, _) in zip(shares, bounds, strict=True)]
+    above = [max(0.0, high - share) for share, (_, high) in zip(shares, bounds, strict=True)]
     axes.errorbar(middles, shares, yerr=(below, above), label=name, markersize=5, linewidth=1.8, elinewidth=1, **style)
