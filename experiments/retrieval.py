@@ -31,7 +31,7 @@ LENGTHS = (4096, 16_384, 65_536)
 DOCUMENTS = 64
 SPARSE = 64
 """Tokens for each pair of an evaluated document: at 65,536 tokens every key of the alphabet stands somewhere."""
-EXTENSION = Plan(lengths=(16_384,), tokens=16_384, lr=1e-3, last_steps=300)
+EXTENSION = Plan(lengths=(16_384,), tokens=16_384, lr=2e-3, last_steps=450, spread=2)
 CONTROL = Plan(lengths=(32,), last_steps=600)
 """The control learns on documents of 32 tokens, where its window sees the most."""
 IMAGE = Path(__file__).parent.parent / "docs" / "images" / "retrieval.png"

@@ -9,7 +9,7 @@ from .retrieval_evaluation import BINS, wilson
 
 _ON: dict[str, Any] = {"color": "#c1272d", "marker": "o"}
 _OFF: dict[str, Any] = {"color": "#555555", "marker": "s"}
-_CONTROL: dict[str, Any] = {"color": "#0000a7", "marker": "^"}
+_CONTROL: dict[str, Any] = {"color": "#0000a7", "marker": "^", "linestyle": "--"}
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
@@ -36,12 +36,12 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axes.set_title(f"{length:,} tokens: {on:.2%} on, {off:.1%} off", fontsize=12)
         axes.set(xlim=(0, length), ylim=(-0.02, 1.04))
         axes.set_xticks([length * i // 4 for i in range(5)])
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1024:g}k"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1024:g}k" if x else "0"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
         axes.grid(True, alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0][0].set_ylabel("right answers", fontsize=12)
-    figure.supxlabel("tokens between the question and the value", fontsize=12)
+    panels[0][len(lengths) // 2].set_xlabel("tokens between the question and the value", fontsize=12)
     handles, names = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=11)
     figure.savefig(path, dpi=140)

@@ -35,6 +35,7 @@ class Plan:
         lr: learning rate, after 50 steps of warm-up; it falls to 0 over the last stage.
         last_steps: steps of the last stage.
         most_steps: of any other stage.
+        spread: the most pairs of a document, a quarter of its tokens or all keys, divided by the fewest.
     """
 
     lengths: Sequence[int] = (32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -43,6 +44,7 @@ class Plan:
     lr: float = 3e-3
     last_steps: int = 500
     most_steps: int = 4000
+    spread: int = 16
 
 
 def questions_at(length: int) -> int:
@@ -108,7 +110,7 @@ def _train_step(
     """One step; the share of right answers before it."""
     questions = questions_at(length)
     most = min(alphabet.keys, length // 4)
-    pairs = int(np.exp(rng.uniform(np.log(max(2, most // 16)), np.log(most + 1))))
+    pairs = int(np.exp(rng.uniform(np.log(max(2, most // plan.spread)), np.log(most + 1))))
     documents = alphabet.draw(rng, max(1, plan.tokens // length), length, questions, pairs)
     outputs = model(**inputs(documents, globals_on), labels=labels(documents))
     outputs.loss.backward()
