@@ -1,4 +1,5 @@
-"""Results on real data: plain baselines, runs of ``longspan train``, and the tables of ``docs/results.md``.
+"""Results: plain baselines and runs of ``longspan train`` on real data, whose tables are in ``docs/results.md``; retrieval
+over long documents that are made up.
 
-Data is read from the folder ``$LONGSPAN_DATA``; results are JSON files in ``experiments/results``.
+Real data is read from the folder ``$LONGSPAN_DATA``; results are JSON files in ``experiments/results``.
 """
