@@ -13,6 +13,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+# windows are clipped to multiples of this: kernels like even sizes, and rows of a few tokens stay one dense call
+_REACH_STEP = 32
+
 
 @dataclass(frozen=True)
 class GlobalProjections:
@@ -117,6 +120,25 @@ class Tokens:
             consecutive = last - first + 1 == len(positions)
             found.append(Document(slice(first, last + 1) if consecutive else positions, positions[flags]))
         return found
+
+    def clip_window(self, left: int, right: int) -> tuple[int, int]:
+        """A window that sees the same tokens and no further than the documents reach, to a multiple of 32.
+
+        Short documents in one row then cost what their own lengths ask for, not what the window would.
+        """
+        widest = max(left, right)
+        apart = self.ids[widest:] == self.ids[: max(len(self.ids) - widest, 0)]
+        if len(self.ids) == 0 or (apart & (self.ids[widest:] >= 0)).any():
+            return left, right
+        found, document = torch.unique(self.ids, return_inverse=True)
+        position = torch.arange(len(document), device=document.device)
+        first, last = (
+            position.new_zeros(len(found)).scatter_reduce(0, document, position, reduce, include_self=False)
+            for reduce in ("amin", "amax")
+        )
+        reach = int((last - first).masked_fill(found < 0, 0).max())
+        reach += -reach % _REACH_STEP
+        return min(left, reach), min(right, reach)
 
 
 def read_tokens(

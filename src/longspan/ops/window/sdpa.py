@@ -95,6 +95,8 @@ def _forward_op(
     if batch * length == 0:
         return query.new_empty(query.shape), query.new_empty(query.shape[:3], dtype=wide(query))
     tokens = read_tokens(batch, length, segment_ids, global_mask, query.device)
+    if _clips(segment_ids, dilation):
+        left, right = tokens.clip_window(left, right)
     keep = _keep(dropout_p, seed, query.device)
     q, k, v = (as_row(x) for x in (query, key, value))
     if kernel == "aten" and _is_short(length, left, right, dilation):
@@ -153,6 +155,8 @@ def _backward_op(
     if batch * length == 0:
         return [x.new_zeros(x.shape) for x in (query, key, value, *projected)]
     tokens = read_tokens(batch, length, segment_ids, global_mask, query.device)
+    if _clips(segment_ids, dilation):
+        left, right = tokens.clip_window(left, right)
     keep = _keep(dropout_p, seed, query.device)
     g, q, k, v, o = (as_row(x) for x in (grad, query, key, value, context))
     flat_lse = lse.flatten(0, 1)
@@ -233,6 +237,10 @@ count_flops("window_attention")
 
 def _is_short(length: int, left: int, right: int, dilation: Sequence[int]) -> bool:
     return length <= left + right + 1 and all(step == 1 for step in dilation)
+
+
+def _clips(segment_ids: Tensor | None, dilation: Sequence[int]) -> bool:
+    return segment_ids is not None and all(step == 1 for step in dilation)
 
 
 def _keep(dropout_p: float, seed: Tensor | None, device: torch.device) -> Keep | None:

@@ -51,9 +51,9 @@ class WindowStream:
         kernel: str = "aten",
     ) -> None:
         self._kernel = window_kernel(kernel)
-        self._left, self._right = window_size
         self._scale, self._piece, self._total = scale, piece, shape[0] * shape[1]
         self._tokens = read_tokens(*shape, segment_ids, global_mask, device)
+        self._left, self._right = window_size if segment_ids is None else self._tokens.clip_window(*window_size)
         is_global = self._tokens.is_global
         self.global_positions = None if is_global is None else is_global.nonzero().squeeze(1)
         """Positions (G,) of the global tokens in the flat row, ascending, or None."""
