@@ -22,7 +22,7 @@ from .measure import reason
 from .report import group_table, write_report
 from .results import RESULTS, Run, quiet
 
-PARTS = ("startup", "attention", "nystrom", "short", "forward", "ragged", "train", "length", "long")
+PARTS = ("startup", "attention", "nystrom", "layer", "short", "forward", "ragged", "train", "length", "long")
 EXTRA = ("million",)
 PICTURES = Path(__file__).parents[1] / "docs" / "images"
 

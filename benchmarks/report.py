@@ -10,7 +10,7 @@ from typing import Any
 from .bars import BARS, Bar, unit
 from .results import load
 
-ORDER = ("forward", "attention", "short", "train", "nystrom", "ragged", "length", "long", "million", "startup")
+ORDER = ("forward", "layer", "attention", "short", "train", "nystrom", "ragged", "length", "long", "million", "startup")
 HEADLINES = (
     ("forward.transformers", "Base-size Longformer, forward, 4,096 tokens", "`transformers` Longformer"),
     ("forward.roberta", "the same", "RoBERTa with SDPA"),

@@ -34,6 +34,19 @@ def test_a_quick_run_measures_and_checks(part, tmp_path):
             assert row["error"] is not None and row["error"] <= 1e-5 and row["seconds"]["median"] > 0
 
 
+def test_sums_of_a_layer(tmp_path):
+    assert run_parts(("layer",), True, tmp_path) == []
+    result = load(tmp_path, ORDER)["layer"]
+    seconds = {row["name"]: row["seconds"]["median"] for row in result["groups"][0]["rows"] if "seconds" in row}
+    for dtype in ("float32", "bfloat16"):
+        for backend in ("sdpa", "cpp"):
+            measure, window = result["measures"][f"layer.{dtype}_{backend}"], f"window attention by {backend}, {dtype}"
+            assert ("skipped" in measure) == (window not in seconds)
+            if window in seconds:
+                assert measure["high"] / 1e3 > seconds[window] + seconds[f"six products, {dtype}"] / 2
+    assert "layer.float32_sdpa" in result["measures"] and "median" in result["measures"]["layer.float32_sdpa"]
+
+
 def test_a_wrong_model_fails_its_part(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.parts.short.share_weights", lambda source, target: None)
     monkeypatch.setattr("benchmarks.models.torch.manual_seed", lambda seed: None)
