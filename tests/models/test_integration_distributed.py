@@ -1,15 +1,11 @@
 """Two gloo processes, one of them without a global token, train as one process does, without any flag."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
+from tests._support import run_module
 
 
 @pytest.fixture(scope="module")
@@ -17,16 +13,8 @@ def reports(tmp_path_factory):
     """What each process found: for each case the largest gradient, and the largest difference to one process."""
     if not torch.distributed.is_available():
         pytest.skip("torch is built without torch.distributed")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.models.distributed_worker", str(tmp_path_factory.mktemp("distributed"))],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    folder = tmp_path_factory.mktemp("distributed")
+    return json.loads(run_module("tests.models.distributed_worker", folder).splitlines()[-1])
 
 
 @pytest.mark.parametrize("way", ["plain", "checkpointing", "reentrant"])

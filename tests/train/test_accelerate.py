@@ -1,15 +1,13 @@
 """``accelerate launch`` with two processes on CPUs, as docs/training.md writes it."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from longspan.train import Arguments, train
+from tests._support import run_module
 from tests.train.parity import WORDS, write_checkpoint
 
 pytest.importorskip("accelerate")
@@ -36,17 +34,9 @@ def test_two_processes_train_as_one(tmp_path):
     quiet = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     options = ["--data", data, "--model", model, "--out", tmp_path / "two", "--validation", data, "--json"]
     options += ["--steps", "3", "--batch", "2", "--lr", "1e-3", "--set", "dropout=0", "--set", "cpu=true"]
-    done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.accelerate_cli", *words[:place], *quiet, *words[place:]]
-        + [str(word) for word in options],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = done.stdout.splitlines()  # one process speaks for both
+    command = [*words[1:place], *quiet, *words[place:], *options]
+    printed = run_module("accelerate.commands.accelerate_cli", words[0], *command, timeout=500)
+    (line,) = printed.splitlines()  # one process speaks for both
     two = json.loads(line)
     arguments = Arguments(steps=3, batch=4, lr=1e-3, dropout=0.0, cpu=True)
     one = train("classify", data, tmp_path / "one", model=model, validation=data, arguments=arguments)

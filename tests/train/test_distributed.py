@@ -1,18 +1,15 @@
 """Two gloo processes train as one does with the doubled batch, without any flag; sharded ones too, and they resume."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-pytest.importorskip("accelerate")
+from tests._support import run_module
 
-ROOT = Path(__file__).parents[2]
+pytest.importorskip("accelerate")
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +17,8 @@ def report(tmp_path_factory):
     """What all cases logged: see distributed_worker."""
     if not torch.distributed.is_available():
         pytest.skip("torch is built without torch.distributed")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.train.distributed_worker", str(tmp_path_factory.mktemp("distributed"))],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    folder = tmp_path_factory.mktemp("distributed")
+    return json.loads(run_module("tests.train.distributed_worker", folder, timeout=500).splitlines()[-1])
 
 
 @pytest.mark.parametrize("case", ["plain", "own loss", "checkpointing", "accumulate", "nystromformer", "fsdp"])

@@ -180,12 +180,13 @@ def _print(result: Result) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=printable(f"{result.out}: the model"), title_justify="left", title_style="bold", box=None)
+    table = Table(show_header=False, box=None)
     table.add_column(style="cyan")
     table.add_column()
     for name, value in _lines(result).items():
         table.add_row(name, Text(printable(value)))
     console = out()
+    console.print(Text(printable(f"{result.out}: the model"), style="bold"), soft_wrap=True)
     console.print(table)
     for line in result.bad:
         console.print(Text(f"left out: {printable(line)}"), soft_wrap=True)
