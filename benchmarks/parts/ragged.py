@@ -29,6 +29,10 @@ def fill(run: Run) -> None:
         run.measure(f"ragged.{key}", ratios(contenders[-2], contenders[-1]))
         if len(readers) == 2:
             run.measure("ragged.transformers", ratios(contenders[0], contenders[1]))
+    short = [1 + size.tokens * (1 + row % 8) // 512 for row in range(32)]
+    contenders = [*_pair(LONGFORMER, ours, short), *_pair(NYSTROM, nystrom, short)]
+    title = f"{LAYERS} layers, {len(short)} short documents of {min(short)} to {max(short)} tokens"
+    run.compare(title, contenders, 7, contenders[0])
     run.notes.append(
         "Each document has one global token (Longformer). A batch is checked against its documents alone, at valid "
         "tokens. `transformers`' Nyströmformer is missing here: it is right for one unpadded length only."
