@@ -83,3 +83,40 @@ def test_threads_are_one_or_more(module, given, capsys):
     with pytest.raises(SystemExit):
         module.parse(["--threads", given])
     assert f"--threads: must be a whole number of at least 1, got '{given}'" in capsys.readouterr().err
+
+
+def test_folds_divide_the_training_contracts(contracts):
+    everything = [c.name for c in contracts if c.part == "train"]
+    left_out = []
+    for fold in range(recipe.FOLDS):
+        learnt, out = recipe.split(contracts, fold)
+        assert sorted(c.name for c in learnt + out) == everything
+        left_out += [c.name for c in out]
+    assert sorted(left_out) == everything
+    assert recipe.split(contracts, None) == ([c for c in contracts if c.part == "train"], [])
+
+
+def test_rules_come_from_contracts_that_the_folds_left_out(contracts, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    runs = [tmp_path / "0", tmp_path / "1"]
+    for fold, run in enumerate(runs):
+        run.mkdir()
+        recipe.train(contracts, recipe.parse(["--out", str(run), "--steps", "1", "--fold", str(fold)]))
+    seen, tuned = {}, []
+    from longspan.train import evaluation, tuning
+
+    read, tune = evaluation.read_examples, tuning.tune
+
+    def spy_read(folder, chosen):
+        seen[folder.parent.name] = [c.name for c in chosen]
+        return read(folder, chosen)
+
+    def spy_tune(groups, examples):
+        tuned.append(len(examples))
+        return tune(groups, examples)
+
+    monkeypatch.setattr(evaluation, "read_examples", spy_read)
+    monkeypatch.setattr(tuning, "tune", spy_tune)
+    results = recipe.evaluate(contracts, runs[0] / "model", cross=runs)
+    assert seen == {"0": ["0.txt", "2.txt"], "1": ["1.txt", "3.txt"]} and tuned == [4]
+    assert results["validation"]["model"]["mean"]["f1"] >= 0

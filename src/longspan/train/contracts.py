@@ -3,6 +3,10 @@
     python -m longspan.train.contracts --data ../shared/data/cuad --out runs/contracts --steps 6539 --seed 0
 
 Run again with the same arguments, it resumes. The test part is read only with ``--test``, after everything is chosen.
+
+Decoding rules chosen on the few validation contracts fit these too well. ``--fold K`` trains without a part of the
+training contracts. Such runs, one for each K below `FOLDS`, given as ``--cross``, let the rules be chosen on all
+training contracts, each as read by a model that has not seen its labels.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +49,8 @@ SHAPE: dict[str, Any] = {
 }
 LOOKS = ((-1, 0, 1), (-4, 0, 4), (-16, 0, 16))
 """Distances at which the heads of each layer begin to look; see `initialize`."""
+FOLDS = 2
+"""Parts of the training contracts that ``--fold`` leaves out in turn."""
 LABELS = [f"I-{c}" for c in CATEGORIES] + [f"B-{c}" for c in CATEGORIES]
 """Labels of the shipped checkpoint: inside a passage, and its first token."""
 
@@ -60,7 +67,9 @@ def main(argv: list[str] | None = None) -> None:
     contracts = read_contracts(arguments.data)
     began = time.monotonic(), time.process_time()
     trainer = train(contracts, arguments)
-    results = evaluate(contracts, arguments.out / "model", test=arguments.test)
+    results: dict[str, Any] = {}
+    if arguments.fold is None:
+        results = evaluate(contracts, arguments.out / "model", cross=arguments.cross, test=arguments.test)
     results["run"] = {
         "steps": trainer.step,
         "training_minutes": round(trainer.seconds / 60, 1),
@@ -88,6 +97,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--masked", type=float, default=0.1, help="share of the tokens that are hidden")
     parser.add_argument("--guesses", type=float, default=0.0, help="weight of guessing the hidden tokens")
     parser.add_argument("--teacher", type=float, default=0.0, help="weight of a sentence classifier's soft labels")
+    parser.add_argument("--fold", type=int, choices=range(FOLDS), help="part of the training contracts to leave out")
+    parser.add_argument(
+        "--cross", type=Path, nargs=FOLDS, default=(), metavar="RUN", help="runs of --fold 0, 1, ... to choose rules by"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=thread_count, default=1, help="threads of PyTorch")
     parser.add_argument("--test", action="store_true", help="score model and baselines on the test part at the end")
@@ -104,7 +117,7 @@ def train(contracts: list[Contract], arguments: argparse.Namespace) -> Any:
     from longspan.train.objectives import PassageLabels
     from longspan.train.teacher import soft_labels
 
-    chosen = [c for c in contracts if c.part == "train"]
+    chosen, _ = split(contracts, arguments.fold)
     tokenizer_file = arguments.out / "tokenizer.json"
     if arguments.encoder is not None:
         shutil.copyfile(arguments.encoder / "tokenizer.json", tokenizer_file)
@@ -141,6 +154,14 @@ def train(contracts: list[Contract], arguments: argparse.Namespace) -> Any:
     keep = [*range(len(CATEGORIES)), *range(edges, edges + len(CATEGORIES))]
     export(model, tokenizer_file, arguments.out / "model", labels=LABELS, columns=keep, positive=POSITIVE)
     return trainer
+
+
+def split(contracts: list[Contract], fold: int | None) -> tuple[list[Contract], list[Contract]]:
+    """The training contracts that are learnt from, and those that `fold` leaves out (none if it is None)."""
+    training = [c for c in contracts if c.part == "train"]
+    left_out = [] if fold is None else training[fold::FOLDS]
+    names = {c.name for c in left_out}
+    return [c for c in training if c.name not in names], left_out
 
 
 def build(arguments: argparse.Namespace, documents: list[Encoded], rates: np.ndarray) -> tuple[Any, Any]:
@@ -182,11 +203,14 @@ def encode_all(tokenizer: Any, contracts: list[Contract], categories: list[str])
     return [encode(tokenizer, c.text, c.passages, categories) for c in contracts]
 
 
-def evaluate(contracts: list[Contract], model_folder: Path, *, test: bool) -> dict[str, Any]:
+def evaluate(
+    contracts: list[Contract], model_folder: Path, *, cross: Sequence[Path] = (), test: bool = False
+) -> dict[str, Any]:
     """Choose decoding rules on the validation part and score; the test part only with `test`.
 
-    Writes ``decoding.json`` into `model_folder`. Returns scores per category: of the model on validation and, with
-    `test`, of the model and both baselines on test.
+    With `cross`, the runs of every ``--fold``, rules are chosen on the training contracts and the validation part is
+    only scored. Writes ``decoding.json`` into `model_folder`. Returns scores per category: of the model on validation
+    and, with `test`, of the model and both baselines on test.
     """
     from longspan.tasks.baselines import SentenceClassifier, find_by_pattern
     from longspan.tasks.passages import score_texts
@@ -195,7 +219,10 @@ def evaluate(contracts: list[Contract], model_folder: Path, *, test: bool) -> di
     from longspan.train.tuning import GROUPS, score_examples, tune
 
     parts = {p: [c for c in contracts if c.part == p] for p in ("train", "validation", "test")}
-    rules, scores = tune(GROUPS, read_examples(model_folder, parts["validation"]))
+    validation = read_examples(model_folder, parts["validation"])
+    judged = [read_examples(run / "model", split(contracts, k)[1]) for k, run in enumerate(cross)]
+    rules, _ = tune(GROUPS, [x for part in judged for x in part] or validation)
+    scores = score_examples(rules, validation)
     save_rules(rules, model_folder / "decoding.json")
     results = {"validation": {"model": report(scores)}}
     logger.info("validation: mean F1 %.3f", results["validation"]["model"]["mean"]["f1"])
