@@ -74,7 +74,8 @@ ARROWS = {
     "tasks": set(),
     "predict": {"atomic", "tasks", "models", "ops"},
     "train": {"atomic", "predict", "tasks", "models", "ops"},
-    "cli": {"atomic", "predict", "train", "tasks", "models", "ops"},
+    "lra": {"atomic", "train", "predict", "tasks", "models", "ops"},
+    "cli": {"atomic", "lra", "predict", "train", "tasks", "models", "ops"},
 }
 MEASURED_AGAINST = {"longformer", "led", "nystromformer", "big_bird"}
 
