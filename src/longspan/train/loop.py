@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,8 @@ class Schedule:
 
     steps: optimizer steps at most. minutes: wall-clock minutes at most, over all resumed parts; the learning rate has
     decayed to zero when either is reached. rate: factor of all learning rates. warmup: share of the run with a rising
-    rate. average: decay of the moving average of the weights, per step. save_every: seconds between checkpoints.
+    rate, all of it or more where there is no fall. decay: how the rate falls, see :func:`learning_rate`. average: decay
+    of the moving average of the weights, per step. save_every: seconds between checkpoints.
     """
 
     steps: int = 6000
@@ -35,25 +37,40 @@ class Schedule:
     lr_other: float = 2e-3
     weight_decay: float = 0.1
     warmup: float = 0.03
+    decay: str = "linear"
     average: float = 0.995
     clip: float = 1.0
     save_every: float = 120.0
     seed: int = 0
 
 
-def learning_rate(progress: float, warmup: float) -> float:
-    """Factor of the learning rates: linear up to 1 at `warmup`, then linear down to 0 at the end."""
+def learning_rate(progress: float, warmup: float, decay: str = "linear") -> float:
+    """Factor of the learning rates: linear up to 1 at `warmup`, then down.
+
+    "linear" and "cosine" reach 0 at the end, "rsqrt" falls with the root of the progress.
+    """
     if progress < warmup:
         return progress / warmup
-    return max(0.0, (1 - progress) / (1 - warmup))
+    if decay == "rsqrt":
+        return math.sqrt(warmup / progress) if progress else 1.0
+    left = max(0.0, (1 - progress) / (1 - warmup)) if warmup < 1 else 0.0
+    return (1 - math.cos(math.pi * left)) / 2 if decay == "cosine" else left
 
 
 class Trainer:
     """Trains `objective`, a module that is called with the number of a step and returns its loss."""
 
-    def __init__(self, objective: nn.Module, schedule: Schedule, folder: Path) -> None:
-        self.objective, self.schedule, self.folder = objective, schedule, folder
-        self.optimizers = build_optimizers(
+    def __init__(
+        self,
+        objective: nn.Module,
+        schedule: Schedule,
+        folder: Path,
+        optimizers: Sequence[torch.optim.Optimizer] | None = None,
+        on_step: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """``optimizers`` take the place of Muon and AdamW at the schedule's rates; ``on_step`` is told each loss."""
+        self.objective, self.schedule, self.folder, self.on_step = objective, schedule, folder, on_step
+        self.optimizers = optimizers or build_optimizers(
             objective,
             lr_matrix=schedule.rate * schedule.lr_matrix,
             lr_embedding=schedule.rate * schedule.lr_embedding,
@@ -89,6 +106,8 @@ class Trainer:
             loss = self.train_step()
             self.seconds += time.monotonic() - began
             self.cpu_seconds += time.process_time() - cpu
+            if self.on_step is not None:
+                self.on_step(self.step, loss)
             if self.step % 50 == 0:
                 self._log(loss)
             if time.monotonic() - saved > self.schedule.save_every:
@@ -100,7 +119,7 @@ class Trainer:
         """One optimizer step; returns the loss."""
         # Dropout must not depend on where a run was interrupted.
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)
-        factor = learning_rate(self.progress, self.schedule.warmup)
+        factor = learning_rate(self.progress, self.schedule.warmup, self.schedule.decay)
         for optimizer, base in zip(self.optimizers, self._base, strict=True):
             for group, lr in zip(optimizer.param_groups, base, strict=True):
                 group["lr"] = lr * factor
