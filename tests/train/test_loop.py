@@ -79,3 +79,26 @@ def test_orthogonalize_levels_the_singular_values(shape):
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)).float())
     assert values.min() > 0.5 and values.max() < 1.4
+
+
+def test_other_decays():
+    assert [round(learning_rate(p, 0.25, "rsqrt"), 3) for p in (0, 0.125, 0.25, 1.0)] == [0, 0.5, 1, 0.5]
+    assert [round(learning_rate(p, 0.2, "cosine"), 3) for p in (0.1, 0.2, 0.6, 1.0)] == [0.5, 1, 0.5, 0]
+    # a warm-up that outlasts the run
+    assert [learning_rate(p, 2.0, "rsqrt") for p in (0.0, 1.0)] == [0, 0.5]
+
+
+def test_an_optimizer_of_ones_own_and_who_is_told(tmp_path):
+    told = []
+    made = make_trainer(tmp_path, steps=3)
+    weight = made.objective.model.classifier.weight
+    before = made.objective.model.longformer.embeddings.word_embeddings.weight.detach().clone()
+    first = weight.detach().clone()
+    schedule = Schedule(steps=3, warmup=0.0)
+    trainer = Trainer(
+        made.objective, schedule, tmp_path, [torch.optim.SGD([weight], lr=0.1)], lambda *at: told.append(at)
+    )
+    trainer.run()
+    assert [step for step, _ in told] == [1, 2, 3]
+    assert not torch.equal(weight, first)
+    assert torch.equal(made.objective.model.longformer.embeddings.word_embeddings.weight, before)
