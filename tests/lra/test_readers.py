@@ -188,7 +188,7 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     rows = Rows(tmp_path / "train")
     assert len(rows) == 2 and rows.about["source"] == "here" and rows.about["dtype"] == "uint16"
     assert [[list(ids) for ids in row] for row in rows] == [documents for documents, _ in given]
-    assert [rows.length(i) for i in range(2)] == [2, 3] and list(rows.labels) == [0, 1]
+    assert rows.longest == 3 and list(rows.labels) == [0, 1]
     with pytest.raises(IndexError, match=r"row must be in 0\.\.1, got 2"):
         rows[2]
 

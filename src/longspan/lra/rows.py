@@ -88,11 +88,10 @@ class Rows:
             raise IndexError(f"row must be in 0..{len(self) - 1}, got {row}")
         return [self._document(row * self.documents + i) for i in range(self.documents)]
 
-    def length(self, row: int) -> int:
-        """Tokens of a row's longest document."""
-        first = row * self.documents
-        ends = self._ends[max(first - 1, 0) : first + self.documents]
-        return int(np.diff(ends if first else np.concatenate([[0], ends])).max())
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest document."""
+        return int(np.diff(self._ends, prepend=0).max())
 
     def _document(self, number: int) -> NDArray[Any]:
         start = self._ends[number - 1] if number else 0
