@@ -65,15 +65,49 @@ FLAGS = {
         "--help",
         "-h",
     },
+    "longspan lra": {"--help", "-h"},
+    "longspan lra generate": {
+        "TASK",
+        "--out",
+        "--difficulty",
+        "--train",
+        "--validation",
+        "--test",
+        "--seed",
+        "--processes",
+        "--min-length",
+        "--max-length",
+        "--max-depth",
+        "--max-args",
+        "--help",
+        "-h",
+    },
+    "longspan lra run": {
+        "TASK",
+        "--model",
+        "--data",
+        "--out",
+        "--protocol",
+        "--steps",
+        "--seed",
+        "--device",
+        "--threads",
+        "--set",
+        "--json",
+        "--help",
+        "-h",
+    },
+    "longspan lra report": {"DIR", "--help", "-h"},
 }
 
 
 def all_flags():
-    group = typer.main.get_command(app)
-    parent = group.make_context("longspan", [], resilient_parsing=True)
     flags = {}
-    for name, command in {"longspan": group, **{f"longspan {n}": c for n, c in group.commands.items()}}.items():
-        context = command.make_context(name, [], parent=None if command is group else parent, resilient_parsing=True)
+    waiting = [("longspan", typer.main.get_command(app), None)]
+    while waiting:
+        name, command, parent = waiting.pop()
+        context = command.make_context(name, [], parent=parent, resilient_parsing=True)
+        waiting += [(f"{name} {n}", c, context) for n, c in getattr(command, "commands", {}).items()]
         flags[name] = set()
         for parameter in command.get_params(context):
             names = [*parameter.opts, *parameter.secondary_opts]

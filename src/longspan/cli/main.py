@@ -15,6 +15,7 @@ from longspan.cli.embed import embed
 from longspan.cli.evaluate import evaluate
 from longspan.cli.fill import fill
 from longspan.cli.info import info
+from longspan.cli.lra import app as lra
 from longspan.cli.predict import predict
 from longspan.cli.tag import tag
 from longspan.cli.train import train
@@ -54,6 +55,7 @@ app.command(short_help="Score a checkpoint on labelled data.")(evaluate)
 app.command(short_help="Write what a checkpoint says of each row of a data set.")(predict)
 app.command(short_help="Read a real contract in one pass and show what it holds.")(demo)
 app.command(short_help="Make a long model of a short one.")(convert)
+app.add_typer(lra, name="lra", short_help="Long Range Arena: data, runs and their report.")
 app.command(short_help="Print versions, devices and attention backends.")(info)
 
 

@@ -1,0 +1,154 @@
+"""The table of runs: published scores beside measured ones, what they cost, and what differed from the protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from longspan.lra.protocols import PROTOCOLS, PUBLISHED, TASKS
+
+NAMES = {
+    "listops": "ListOps",
+    "text": "Text",
+    "retrieval": "Retrieval",
+    "image": "Image",
+    "pathfinder32": "Pathfinder",
+    "pathfinder64": "Pathfinder-64",
+    "longformer": "Longformer",
+    "nystromformer": "Nyströmformer",
+    "softmax": "softmax",
+    "original": "original",
+}
+DEVIATIONS = {
+    "nystromformer": (
+        "Adam's first moment is not cycled, and the learning rate rises from 0 instead of from a 25th",
+        "no attention dropout in softmax attention",
+        "landmarks are means of tokens that are not padding; published ones took padding in",
+    ),
+    "original": (
+        "positions are learned everywhere",
+        "Image and Pathfinder: queries, keys and values are as wide as the model instead of half as wide",
+        "no attention dropout in softmax attention",
+    ),
+}
+"""What differs in every run of a protocol."""
+
+HEADER = (
+    "Task",
+    "Protocol",
+    "Model",
+    "Published",
+    "Measured",
+    "Seeds",
+    "Steps/s",
+    "Memory",
+    "Hardware",
+    "Differs",
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Runs that differ in their seeds only.
+
+    Attributes:
+        runs: what is in their ``result.json``.
+    """
+
+    runs: tuple[dict[str, Any], ...]
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracies in percent."""
+        return [100 * run["accuracy"] for run in self.runs]
+
+    @property
+    def published(self) -> float | None:
+        """In percent; None where nobody published it."""
+        run = self.runs[0]
+        return PUBLISHED[run["protocol"]].get(run["model"], {}).get(run["task"])
+
+    @property
+    def measured(self) -> str:
+        """Mean and standard deviation, with what a reader must not miss in the same cell."""
+        run, found = self.runs[0], self.accuracies
+        text = f"{mean(found):.2f}" + (f" ± {stdev(found):.2f}" if len(found) > 1 else "")
+        steps = PROTOCOLS[run["protocol"]][run["task"]].steps
+        marks = [f"{run['steps']:,} of {steps:,} steps"] if run["steps"] != steps else []
+        if run["about_data"].get("lossy"):
+            marks.append("lossy images: not comparable")
+        return text + (f" ({'; '.join(marks)})" if marks else "")
+
+    @property
+    def differs(self) -> list[str]:
+        """What was not as in the protocol, besides ``DEVIATIONS``."""
+        run = self.runs[0]
+        found = [change for change in run["changes"] if not change.startswith("steps ")]
+        about = run["about_data"]
+        if about.get("generated"):
+            found.append(f"rows generated here with seed {about['seed']}")
+        if about.get("validated_on_test"):
+            found.append("best evaluation chosen on the test rows, as published")
+        return found
+
+
+def find_results(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """The results in files, in the folders of runs, and in folders of either.
+
+    Raises:
+        ValueError: a path holds none, or a file is no result.
+        OSError: a file cannot be read.
+    """
+    results = []
+    for path in map(Path, paths):
+        files = [path] if path.is_file() else sorted({*path.glob("result.json"), *path.glob("*/result.json")})
+        files = files or sorted(path.glob("*.json"))
+        if not files:
+            raise ValueError(f"{path}: there is no result of a run")
+        for file in files:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(content, dict) or not {"task", "protocol", "model", "accuracy"} <= content.keys():
+                raise ValueError(f"{file}: this is no result of a run")
+            results.append(content)
+    return results
+
+
+def make_lines(results: Sequence[dict[str, Any]]) -> list[Line]:
+    """Results in the order of tasks, those that differ in the seed alone together."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for result in results:
+        place = [f"{TASKS.index(result['task'])}", *(result[name] for name in ("protocol", "model"))]
+        key = json.dumps([*place, result["settings"], result["about_data"]], sort_keys=True)
+        groups.setdefault(key, []).append(result)
+    return [Line(tuple(sorted(groups[key], key=lambda run: run["seed"]))) for key in sorted(groups)]
+
+
+def render(results: Sequence[dict[str, Any]]) -> str:
+    """The table in Markdown, and below it what differs in all runs of a protocol."""
+    lines = make_lines(results)
+    rows = [HEADER, tuple("---" for _ in HEADER), *(_cells(line) for line in lines)]
+    text = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    for protocol in sorted({line.runs[0]["protocol"] for line in lines}):
+        text += f"\nIn all runs of the protocol {NAMES[protocol]}: {'; '.join(DEVIATIONS[protocol])}.\n"
+    return text
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    run = line.runs[0]
+    published = line.published
+    return (
+        NAMES[run["task"]],
+        NAMES[run["protocol"]],
+        NAMES[run["model"]],
+        "" if published is None else f"{published:.2f}",
+        line.measured,
+        ", ".join(str(run["seed"]) for run in line.runs),
+        f"{mean(run['steps_per_second'] for run in line.runs):.2f}",
+        f"{max(run['peak_memory_bytes'] for run in line.runs) / 2**30:.2f} GiB",
+        ", ".join(sorted({f"{run['hardware']}, threads: {run['threads']}" for run in line.runs})),
+        "; ".join(line.differs),
+    )

@@ -1,0 +1,91 @@
+"""The table: groups, means, marks in the cell of the score, and what is no result."""
+
+import json
+
+import pytest
+
+from longspan.lra.protocols import PROTOCOLS, list_changes, make_settings
+from longspan.lra.report import find_results, make_lines, render
+
+
+def result(
+    task="listops", model="nystromformer", protocol="nystromformer", seed=0, accuracy=0.37, about=None, **changes
+):
+    import dataclasses
+
+    settings = make_settings(task, protocol, changes)
+    return {
+        "task": task,
+        "model": model,
+        "protocol": protocol,
+        "seed": seed,
+        "steps": settings.steps,
+        "accuracy": accuracy,
+        "settings": dataclasses.asdict(settings),
+        "changes": list_changes(task, protocol, settings),
+        "about_data": about or {},
+        "steps_per_second": 2.0 + seed,
+        "peak_memory_bytes": (1 + seed) * 2**30,
+        "hardware": "a CPU",
+        "threads": 1,
+    }
+
+
+def cells(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_seeds_are_one_line_with_mean_and_spread():
+    text = render([result(seed=1, accuracy=0.39), result(seed=0, accuracy=0.37)])
+    header, _, row = cells(text)
+    found = dict(zip(header, row, strict=True))
+    assert found["Published"] == "37.15" and found["Measured"] == "38.00 ± 1.41"
+    assert found["Seeds"] == "0, 1" and found["Steps/s"] == "2.50" and found["Memory"] == "2.00 GiB"
+    assert found["Differs"] == ""
+
+
+def test_fewer_steps_and_lossy_images_are_marked_in_the_same_cell():
+    lossy = result("image", accuracy=0.4, about={"lossy": True}, steps=500, batch=64)
+    row = cells(render([lossy]))[2]
+    assert row[4] == "40.00 (500 of 35,000 steps; lossy images: not comparable)"
+    assert "batch 64 instead of 256" in row[-1] and "steps" not in row[-1]
+
+
+def test_other_settings_and_other_data_are_lines_of_their_own():
+    generated = {"generated": True, "seed": 0}
+    runs = [result(), result(landmarks=128), result(about=generated), result(model="softmax"), result("text")]
+    rows = cells(render(runs))[2:]
+    assert len(rows) == 5 and [row[0] for row in rows] == ["ListOps"] * 4 + ["Text"]
+    differs = {row[-1] for row in rows}
+    assert {"landmarks 128 instead of 64", "rows generated here with seed 0"} <= differs
+
+
+def test_what_nobody_published_is_empty_and_the_protocol_explains_itself():
+    text = render([result(model="longformer"), result("text", "longformer", "original")])
+    assert [row[3] for row in cells(text)[2:]] == ["", "62.85"]
+    assert text.count("In all runs of the protocol") == 2
+
+
+def test_results_are_found_in_files_runs_and_folders(tmp_path):
+    for name, seed in (("runs/a/result.json", 0), ("runs/b/result.json", 1), ("kept/listops.json", 2)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(result(seed=seed)))
+    (tmp_path / "runs/a/history.json").write_text("{}")
+    seeds = [r["seed"] for r in find_results([tmp_path / "runs", tmp_path / "kept", tmp_path / "runs/b/result.json"])]
+    assert seeds == [0, 1, 2, 1]
+    assert len(make_lines(find_results([tmp_path / "runs", tmp_path / "kept"]))) == 1
+    assert [r["seed"] for r in find_results([tmp_path / "runs/b"])] == [1]
+
+
+def test_no_result(tmp_path):
+    with pytest.raises(ValueError, match="there is no result of a run"):
+        find_results([tmp_path])
+    (tmp_path / "x.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"x\.json: this is no result of a run"):
+        find_results([tmp_path / "x.json"])
+
+
+def test_changes_are_what_differs():
+    settings = make_settings("text", "original", {"steps": 10, "lr": 0.1})
+    assert list_changes("text", "original", settings) == ["steps 10 instead of 20000", "lr 0.1 instead of 0.05"]
+    assert list_changes("text", "original", PROTOCOLS["original"]["text"]) == []
