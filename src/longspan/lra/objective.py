@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def make_batch(rows: Rows, chosen: Sequence[int], device: torch.device) -> tuple
     batch = np.zeros((len(documents), max(1, *map(len, documents))), np.int64)
     for row, ids in zip(batch, documents, strict=True):
         row[: len(ids)] = ids
-    labels = torch.from_numpy(rows.labels[list(chosen)].astype(np.int64))
+    labels = torch.from_numpy(rows.labels[chosen].astype(np.int64))
     return torch.from_numpy(batch).to(device), labels.to(device)
 
 
@@ -59,31 +59,29 @@ def run_model(model: Classifier, ids: Tensor) -> Tensor:
 def evaluate(
     model: Classifier, rows: Rows, number: int = 0, on_rows: Callable[[int, int], None] | None = None
 ) -> dict[str, float]:
-    """Accuracy and loss on the first ``number`` rows, 0 for all.
+    """Accuracy and loss on ``number`` rows, evenly spaced since some files are in the order of classes; 0 for all.
 
     The model is left in evaluation mode. ``on_rows`` is told how many rows are done, of how many.
     """
     total = min(number or len(rows), len(rows))
+    places = np.arange(total) * len(rows) // total
     right, loss = 0, 0.0
     model.eval()
     with torch.inference_mode():
-        for chosen in _batches(total, model.settings.batch):
+        for start in range(0, total, model.settings.batch):
+            chosen = places[start : start + model.settings.batch].tolist()
             ids, labels = make_batch(rows, chosen, device_of(model))
             scores = run_model(model, ids)
             right += int((scores.argmax(-1) == labels).sum())
             loss += float(nn.functional.cross_entropy(scores, labels, reduction="sum"))
             if on_rows is not None:
-                on_rows(chosen[-1] + 1, total)
+                on_rows(start + len(chosen), total)
     return {"accuracy": right / total, "loss": loss / total}
 
 
 def device_of(model: nn.Module) -> torch.device:
     """Where the parameters are."""
     return next(model.parameters()).device
-
-
-def _batches(total: int, size: int) -> Iterator[range]:
-    return (range(start, min(start + size, total)) for start in range(0, total, size))
 
 
 def make_optimizer(model: nn.Module, **settings: Any) -> torch.optim.Optimizer:

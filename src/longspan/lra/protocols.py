@@ -34,7 +34,7 @@ class Settings:
         pooling: "mean" over ``padded_length``, or "first", the state of a token that is put before the document.
         dropout, attention_dropout: the latter not in Nyström attention, which has no probabilities to drop.
         weight_decay, beta2, epsilon: of AdamW.
-        evaluate_rows: validation rows of an evaluation, the first ones; 0 for all.
+        evaluate_rows: validation rows of an evaluation, evenly spaced; 0 for all.
         window: of Longformer, ``window // 2`` tokens on each side.
         global_tokens: of Longformer, the first ones of each document.
         landmarks, convolution: of Nyströmformer; ``convolution`` 0 for none.
