@@ -36,7 +36,7 @@ def test_a_run_and_its_report(listops, tmp_path):
     assert "differs from the protocol: warmup 1 instead of 1000" in again.stdout
     told = call("report", tmp_path)
     assert told.exit_code == 0
-    assert "| ListOps | Nyströmformer | Nyströmformer | 37.15 |" in told.stdout
+    assert "| ListOps | Nyströmformer | Nyströmformer, 64 landmarks | 37.15 |" in told.stdout
     assert "(3 of 5,000 steps)" in told.stdout and "rows generated here with seed 0" in told.stdout
 
 

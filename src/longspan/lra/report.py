@@ -30,7 +30,8 @@ DEVIATIONS = {
         "landmarks are means of tokens that are not padding; published ones took padding in",
     ),
     "original": (
-        "positions are learned everywhere",
+        "positions are learned everywhere, and weights begin as PyTorch's layers do",
+        "biases and norms are not decayed",
         "Image and Pathfinder: queries, keys and values are as wide as the model instead of half as wide",
         "no attention dropout in softmax attention",
     ),
@@ -65,6 +66,15 @@ class Line:
     def accuracies(self) -> list[float]:
         """Test accuracies in percent."""
         return [100 * run["accuracy"] for run in self.runs]
+
+    @property
+    def model(self) -> str:
+        """Its name, and what it attends to."""
+        run = self.runs[0]
+        name, settings = NAMES[run["model"]], run["settings"]
+        if run["model"] == "longformer":
+            return f"{name}, window {settings['window']}, global tokens: {settings['global_tokens']}"
+        return f"{name}, {settings['landmarks']} landmarks" if run["model"] == "nystromformer" else name
 
     @property
     def published(self) -> float | None:
@@ -143,7 +153,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     return (
         NAMES[run["task"]],
         NAMES[run["protocol"]],
-        NAMES[run["model"]],
+        line.model,
         "" if published is None else f"{published:.2f}",
         line.measured,
         ", ".join(str(run["seed"]) for run in line.runs),
