@@ -27,14 +27,13 @@ NEIGHBOURS = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
 """Weights of a threshold and its neighbours; see `tune_group`."""
 
 
-def candidates() -> Iterator[Rule]:
-    """Every kind of rule but its threshold, simple ones first."""
-    for split, (limit, earliest) in itertools.product((None, 0.3), LIMITS):
+def finders() -> Iterator[Rule]:
+    """Every way to find passages but its threshold, simple ones first; none limits their number."""
+    for split in (None, 0.3):
         for unit, gap in itertools.product(("tokens", "snap"), (0, 1, 4)):
-            yield Rule(unit=unit, extend=0.5, gap=gap, split=split, limit=limit, earliest=earliest)
-        yield Rule(unit="sentences", join=True, split=split, limit=limit, earliest=earliest)
-    for limit, earliest in LIMITS:
-        yield Rule(unit="sentences", join=False, split=None, limit=limit, earliest=earliest)
+            yield Rule(unit=unit, extend=0.5, gap=gap, split=split)
+        yield Rule(unit="sentences", join=True, split=split)
+    yield Rule(unit="sentences", join=False, split=None)
 
 
 def tune_group(categories: Sequence[str], examples: Sequence[Example]) -> dict[str, tuple[Rule, Score]]:
@@ -46,18 +45,18 @@ def tune_group(categories: Sequence[str], examples: Sequence[Example]) -> dict[s
     """
     best: dict[str, tuple[Rule, Score]] = {}
     best_mean = -1.0
-    for rule in candidates():
-        tuned, smooth = {}, []
-        for category in categories:
-            rules = [replace(rule, threshold=t) for t in THRESHOLDS]
-            scores = [_score(category, r, examples) for r in rules]
-            f1 = np.pad([score.f1 for score in scores], len(NEIGHBOURS) // 2, mode="edge")
-            means = np.convolve(f1, NEIGHBOURS, mode="valid")
-            i = int(means.argmax())
-            tuned[category] = rules[i], scores[i]
-            smooth.append(float(means[i]))
-        if np.mean(smooth) > best_mean + 1e-9:
-            best, best_mean = tuned, float(np.mean(smooth))
+    for finder in finders():
+        scored = {category: _score_limits(category, finder, examples) for category in categories}
+        for number in range(len(LIMITS)):
+            tuned, smooth = {}, []
+            for category, table in scored.items():
+                f1 = np.pad([scores[number][1].f1 for scores in table], len(NEIGHBOURS) // 2, mode="edge")
+                means = np.convolve(f1, NEIGHBOURS, mode="valid")
+                i = int(means.argmax())
+                tuned[category] = table[i][number]
+                smooth.append(float(means[i]))
+            if np.mean(smooth) > best_mean + 1e-9:
+                best, best_mean = tuned, float(np.mean(smooth))
     return best
 
 
@@ -69,14 +68,29 @@ def tune(groups: Iterable[Sequence[str]], examples: Sequence[Example]) -> tuple[
 
 def score_examples(rules: Mapping[str, Rule], examples: Sequence[Example]) -> dict[str, Score]:
     """Scores of fixed rules."""
-    return {category: _score(category, rule, examples) for category, rule in rules.items()}
+    return {category: _score(category, rule, [rule], examples)[0][1] for category, rule in rules.items()}
 
 
-def _score(category: str, rule: Rule, examples: Sequence[Example]) -> Score:
-    total = Score(0, 0, 0)
+def _score_limits(category: str, finder: Rule, examples: Sequence[Example]) -> list[list[tuple[Rule, Score]]]:
+    """Rules and scores of a finder, by threshold and limit."""
+    table = []
+    for threshold in THRESHOLDS:
+        rule = replace(finder, threshold=threshold)
+        limited = [replace(rule, limit=limit, earliest=earliest) for limit, earliest in LIMITS]
+        table.append(_score(category, rule, limited, examples))
+    return table
+
+
+def _score(
+    category: str, finder: Rule, limited: Sequence[Rule], examples: Sequence[Example]
+) -> list[tuple[Rule, Score]]:
+    """Rules that differ from `finder` in their limit only, so that passages are found once, and their scores."""
+    totals = [Score(0, 0, 0)] * len(limited)
     for document, probabilities, passages in examples:
         gold = [p for p in passages if p.category == category]
         pair = probabilities[category]
-        found = limit_passages(find_passages(category, pair[:, 0], pair[:, 1], document, rule), rule)
-        total = total + Score(len(match(found, gold)), len(found), len(gold))
-    return total
+        found = find_passages(category, pair[:, 0], pair[:, 1], document, finder)
+        for i, rule in enumerate(limited):
+            kept = limit_passages(found, rule)
+            totals[i] = totals[i] + Score(len(match(kept, gold)), len(kept), len(gold))
+    return list(zip(limited, totals, strict=True))
