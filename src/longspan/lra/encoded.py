@@ -41,11 +41,6 @@ def encode_data(task: str, data: Path, folder: Path, max_length: int, tell: OnPr
     return {part: Rows(folder / part) for part in PARTS}
 
 
-def name_data(data: Path) -> str:
-    """What tells one data set from another: its place."""
-    return str(data.absolute())
-
-
 def _about(task: str, data: Path) -> dict[str, Any]:
     """Whether the rows were generated, and whether their scores can be compared with published ones."""
     about: dict[str, Any] = {"generated": False}

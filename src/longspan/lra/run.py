@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from longspan.atomic import remove_left_overs, write_file, write_json
-from longspan.lra.encoded import encode_data, name_data
+from longspan.lra.encoded import encode_data
 from longspan.lra.protocols import MODELS, Settings, list_changes, make_settings
 from longspan.lra.readers import KINDS
 from longspan.lra.records import add_peak, peak_memory, read_history, read_json, where_it_ran
@@ -100,7 +100,7 @@ class _Run:
             "model": self.name,
             "protocol": self.protocol,
             "seed": self.seed,
-            "data": name_data(self.data),
+            "data": str(self.data.absolute()),
             **dataclasses.asdict(self.settings),
             "options": {},
         }
@@ -190,7 +190,7 @@ class _Run:
             "best_step": best["step"],
             "validation_accuracy": best["accuracy"],
             "rows": {part: len(rows) for part, rows in self.parts.items()},
-            "data": name_data(self.data),
+            "data": str(self.data),
             "about_data": {name: about[name] for name in ABOUT_DATA if name in about},
             "changes": list_changes(self.task, self.protocol, self.settings),
             "settings": dataclasses.asdict(self.settings),
