@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longspan.tasks import tables
 from longspan.tasks.examples import BadRow, DataError
 from longspan.tasks.tables import read_tables
 from tests._support import peak_mib
@@ -113,8 +114,37 @@ def test_faults_of_csv_rows_stay_in_their_places(tmp_path):
         "6: byte 3 of the line, 0xef, is not UTF-8: invalid continuation byte",
         "8: byte 1 of the line, 0xff, is not UTF-8: invalid start byte",
         (10, {"text": "fine", "label": "1"}),
-        "11: not CSV: unexpected end of data (up to line 12)",
+        "11: not CSV: unexpected end of data, in the quotes that it opens, at line 12",
+        (12, {"text": "fine", "label": "1"}),
     ]
+
+
+@pytest.mark.parametrize("stray", ['"never closed,1', 'x,"', '"closed far below'])
+def test_a_stray_quote_costs_its_own_row_only(tmp_path, stray):
+    rows = [f'"row, {i}",1' if i % 3 else f"row {i},1" for i in range(1000)]
+    expected = [f"row, {i}" if i % 3 else f"row {i}" for i in range(1000)]
+    rows[3], expected[3] = stray, "5: not CSV"
+    rows[500:502] = ["na\xefve,1", '"two\nlines",1']
+    expected[500:502] = ["502: byte 3", "two\nlines"]
+    found = rows_of(tmp_path, "a.csv", "\n".join(["text,label", *rows]).encode("latin-1"))
+    told = [row[: len(x)] if isinstance(row, str) else row[1]["text"] for row, x in zip(found, expected, strict=True)]
+    assert told == expected and found[-1][0] == 1002
+
+
+def test_the_lines_of_a_record_with_too_few_fields_are_named(tmp_path):
+    assert rows_of(tmp_path, "a.csv", 'text,label\n"a\nb\nc"\nfine,1\n') == [
+        "2: 1 fields, on lines 2 to 4, where the header has 2",
+        (5, {"text": "fine", "label": "1"}),
+    ]
+
+
+def test_an_open_quote_is_not_followed_to_the_end_of_the_file(monkeypatch):
+    """What it keeps in memory is bounded."""
+    lines = iter(["text,label", '"never closed,1', *["x" * 2**22 + ",1"] * 40])
+    monkeypatch.setattr(tables, "open_lines", lambda path: enumerate(lines, start=1))
+    rows = read_tables("a.csv")
+    assert next(rows).reason.startswith("not CSV: field larger than field limit")
+    assert next(rows)[0].line == 3 and len(list(lines)) > 25
 
 
 def test_wrong_columns_are_told_before_the_first_row(tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,8 @@ def _holds_objects(path: str) -> bool:
         return False
 
 
-Fields = tuple[int, list[str]]
+Fields = tuple[int, int, list[str]]
+"""First and last line of a record, and its fields."""
 
 
 def _with_columns(
@@ -122,7 +123,7 @@ def _with_columns(
             raise DataError(f"{path}: there is no header line")
         if isinstance(header, BadRow):
             raise header.error()
-        names = header[1]
+        names = header[2]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{path}: the header names the column {twice[0]!r} twice")
@@ -133,11 +134,12 @@ def _with_columns(
         if isinstance(record, BadRow):
             yield record
             continue
-        line, fields = record
+        line, last, fields = record
         if len(fields) == len(names):
             yield Source(path, line), dict(zip(names, fields, strict=True))
         else:
-            yield BadRow(Source(path, line), f"{len(fields)} fields, where the header has {len(names)}")
+            until = f", on lines {line} to {last}" if last > line else ""
+            yield BadRow(Source(path, line), f"{len(fields)} fields{until}, where the header has {len(names)}")
 
 
 def _read_tsv(path: str) -> Iterator[Fields | BadRow]:
@@ -145,37 +147,47 @@ def _read_tsv(path: str) -> Iterator[Fields | BadRow]:
         if isinstance(line, BadRow):
             yield line
         elif line[1].strip("\r\n "):
-            yield line[0], line[1].split("\t")
+            yield line[0], line[0], line[1].split("\t")
 
 
 def _read_csv(path: str) -> Iterator[Fields | BadRow]:
-    """Records of one or more lines. A fault in any of its lines makes a record bad."""
-    # Python's own limit, 131,072 characters, is shorter than many a document; there is one for the whole process.
+    """Records of one or more lines. A fault in any of its lines makes a record bad.
+
+    Where quotes are wrong, nobody knows where the record ends: only its first line is given up, and those behind it
+    are read again, so that one stray quote does not swallow the rest of the file.
+    """
+    # Python's own limit, 131,072 characters, is shorter than many a document; there is one for the whole process. It
+    # also bounds what an open quote keeps in memory.
     csv.field_size_limit(max(csv.field_size_limit(), LINE_LIMIT))
-    faults: list[BadRow] = []
+    unread = open_lines(path)
+    again: deque[tuple[int, str] | BadRow] = deque()
+    record: list[tuple[int, str] | BadRow] = []
 
     def lines() -> Iterator[str]:
-        for line in open_lines(path):
-            if isinstance(line, BadRow):
-                faults.append(line)
-                yield ""
-            else:
-                yield line[1] + "\n"
+        while (line := again.popleft() if again else next(unread, None)) is not None:
+            record.append(line)
+            yield "" if isinstance(line, BadRow) else line[1] + "\n"
 
     reader = csv.reader(lines(), strict=True)
     while True:
-        line = reader.line_num + 1
+        record.clear()
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            # In a record of several lines the first is named: there a quote was opened.
-            until = f" (up to line {reader.line_num})" if reader.line_num > line else ""
-            faults.append(BadRow(Source(path, line), f"not CSV: {error}{until}"))
-            fields = []
-        if faults:
-            yield faults[0]
-            faults.clear()
+            first, last = (_line_of(record[i]) for i in (0, -1))
+            found = f", in the quotes that it opens, at line {last}" if last > first else ""
+            yield BadRow(Source(path, first), f"not CSV: {error}{found}")
+            again.extendleft(reversed(record[1:]))
+            reader = csv.reader(lines(), strict=True)
+            continue
+        fault = next((line for line in record if isinstance(line, BadRow)), None)
+        if fault is not None:
+            yield fault
         elif fields is None:
             return
         elif fields:
-            yield line, fields
+            yield _line_of(record[0]), _line_of(record[-1]), fields
+
+
+def _line_of(line: tuple[int, str] | BadRow) -> int:
+    return (line.source.line or 0) if isinstance(line, BadRow) else line[0]
