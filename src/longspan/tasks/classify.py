@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longspan.tasks.examples import BadRow, TextExample
+from longspan.tasks.examples import BadRow, DataError, TextExample
 from longspan.tasks.label_scores import LOWER_IS_BETTER, SCORES, score_class_sets, score_classes, score_numbers
 from longspan.tasks.labels import PROBLEMS, as_number, class_name, class_numbers, learn_labels
 from longspan.tasks.layouts.columns import Columns
@@ -66,7 +67,6 @@ class Classify(Task[TextExample]):
         if self.moments is not None and (len(self.moments) != 2 or not self.moments[1] > 0):
             raise ValueError(f"moments must be a mean and a standard deviation above 0, got {list(self.moments)}")
         self._metric = metric
-        self._usual_metric: str | None = None
         problem = next((short for short, long in PROBLEMS.items() if problem == long), problem)
         if problem is None and labels:
             problem = "single" if len(labels) > 1 else "regression"
@@ -104,18 +104,22 @@ class Classify(Task[TextExample]):
         }
 
     def read(self, path: str, layout: str | None = None) -> Iterator[TextExample | BadRow]:
-        layout = layout or recognise_layout(path, self.columns)
-        self._usual_metric = GLUE_METRICS.get(layout)
-        yield from read_labelled(path, self.columns, layout)
+        return read_labelled(path, self.columns, layout or recognise_layout(path, self.columns))
 
     def stratum(self, example: TextExample) -> str | None:
         return class_name(example.label) if isinstance(example.label, str | float) else None
 
     def learn(self, examples: Iterable[TextExample]) -> None:
-        moments = Moments()
-        problem, labels = learn_labels(moments.watch(examples), self.problem, self.columns.label)
+        rows, moments = iter(examples), Moments()
+        first = list(islice(rows, 1))
+        layout = first[0].layout if first else None
+        if layout is not None and self.columns.chosen():
+            named = ", ".join(f"{name}={value}" for name, value in self.columns.chosen().items())
+            file = first[0].source.file
+            raise DataError(f"{file}: the layout {layout} has columns of its own, {named} is for a table")
+        problem, labels = learn_labels(moments.watch(chain(first, rows)), self.problem, self.columns.label)
         labels = self.labels or labels
-        usual = self._usual_metric
+        usual = GLUE_METRICS.get(layout or "")
         if self._metric is None and usual in SCORES[problem] and (usual != "f1" or len(labels) == 2):
             self._metric = usual
         self._decide(problem, labels)

@@ -59,11 +59,13 @@ class TextExample(Example):
     Attributes:
         text, text_pair: as read.
         label: a class name, a tuple of class names (multi-label), a number (regression), or None where unknown.
+        layout: the published layout that it was read in; None for that of a table.
     """
 
     text: str
     text_pair: str | None = None
     label: str | tuple[str, ...] | float | None = None
+    layout: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

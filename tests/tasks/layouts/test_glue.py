@@ -53,6 +53,32 @@ def test_the_wrong_layout_is_refused(tmp_path):
         list(Classify().read(str(file), "mrpc"))
 
 
+def test_a_table_that_looks_alike_is_no_layout(tmp_path):
+    """Its own column of labels was passed over, and another one learnt."""
+    file = tmp_path / "my.tsv"
+    file.write_text("index\tsentence1\tsentence2\tlabel\tgold\n4\tIt rained.\tIt is wet.\tx\ty\n")
+    with pytest.raises(DataError, match=r"no column 'text'; there are: 'index', .*'gold'"):
+        list(Classify().read(str(file)))
+    assert [e.label for e in Classify(text="sentence1", label="gold").read(str(file))] == ["y"]
+
+
+@pytest.mark.parametrize("chosen", [{"text": "sentence2"}, {"text_pair": "sentence1"}, {"label": "index"}])
+def test_columns_that_are_chosen_win_over_a_layout_that_is_guessed(tmp_path, chosen):
+    file = tmp_path / "train.tsv"
+    file.write_text(FILES["rte"][0] + METRICS["rte"][0])
+    if "text" in chosen:
+        assert {(e.text, e.text_pair) for e in Classify(**chosen).read(str(file))} == {
+            ("It is wet.", None),
+            ("It is dry.", None),
+        }
+    else:
+        with pytest.raises(DataError, match="no column 'text'"):
+            list(Classify(**chosen).read(str(file)))
+    told = Classify(**chosen)
+    with pytest.raises(DataError, match=r"train\.tsv: the layout rte has columns of its own, \w+=\w+ is for a table"):
+        told.learn(told.read(str(file), "rte"))
+
+
 SIZES = {  # rows of train, dev and test
     "CoLA": (8551, 1043, 1063),
     "MRPC": (3667, 408, 1725),

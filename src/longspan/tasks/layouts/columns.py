@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from longspan.tasks.examples import BadRow, Source, TextExample
@@ -29,6 +29,10 @@ class Columns:
     label: str = "label"
     id: str = "id"
     separator: str | None = None
+
+    def chosen(self) -> dict[str, str | None]:
+        """What is other than by default: somebody named the columns of a table."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(Columns, name)}
 
     def required(self) -> list[str]:
         """The columns without which a row says nothing."""

@@ -32,7 +32,17 @@ GLUE_METRICS = {
 """Layout -> the score that is reported of it, a key of ``label_scores.SCORES``; of MRPC the accuracy too."""
 
 _COLA = ("source", "label", "star", "sentence")
-_COLA_TEST = ["index", "sentence"]
+_COLA_TEST = ("index", "sentence")
+_MRPC = ("#1 ID", "#2 ID", "#1 String", "#2 String")
+_PAIR = ("sentence1", "sentence2")
+_STS_B = ("index", "genre", "filename", "year", "old_index", "source1", "source2", *_PAIR)
+_HEADERS = {
+    "rte": (("index", *_PAIR, "label"), ("index", *_PAIR)),
+    "sts-b": ((*_STS_B, "score"), _STS_B),
+    "mrpc": (("Quality", *_MRPC), ("index", *_MRPC)),
+    "sst-2": (("sentence", "label"), _COLA_TEST),
+}
+"""Layout -> all columns of its files, with labels and without; WNLI's are those of RTE."""
 
 
 def read_glue(path: str, layout: str) -> Iterator[TextExample | BadRow]:
@@ -42,21 +52,16 @@ def read_glue(path: str, layout: str) -> Iterator[TextExample | BadRow]:
         DataError: the file is empty or has other columns.
         OSError: it cannot be opened.
     """
-    bare = layout == "cola" and first_line(path).split("\t") != _COLA_TEST
+    bare = layout == "cola" and first_line(path) != "\t".join(_COLA_TEST)
     yield from read_columns(path, GLUE[layout], _COLA if bare else None)
 
 
 def recognise_glue(first: str) -> str | None:
-    """The layout whose files begin with this line; "rte" also for WNLI's, which look the same."""
-    fields = first.split("\t")
-    if fields[:3] == ["index", "sentence1", "sentence2"]:
-        return "rte"
-    if fields[:2] == ["index", "genre"] and fields[7:9] == ["sentence1", "sentence2"]:
-        return "sts-b"
-    if fields[-2:] == ["#1 String", "#2 String"]:
-        return "mrpc"
-    if fields in (["sentence", "label"], _COLA_TEST):
-        return "sst-2"
+    """The layout whose files begin with this very line; "rte" also for WNLI's, which look the same."""
+    fields = tuple(first.split("\t"))
+    for layout, headers in _HEADERS.items():
+        if fields in headers:
+            return layout
     if len(fields) == len(_COLA) and fields[1] in ("0", "1") and fields[2] in ("", "*"):
         return "cola"
     return None

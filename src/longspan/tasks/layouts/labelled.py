@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -39,13 +40,14 @@ def read_labelled(path: str, columns: Columns, layout: str) -> Iterator[TextExam
     """
     if layout not in (TABLE, *LAYOUTS):
         raise DataError(f"{path}: unknown layout {layout!r}; classify knows {', '.join((TABLE, *LAYOUTS))}")
-    for example in read_columns(path, columns) if layout == TABLE else LAYOUTS[layout](path):
-        yield example if isinstance(example, BadRow) else _refuse_empty(example)
+    published = None if layout == TABLE else layout
+    for example in read_columns(path, columns) if published is None else LAYOUTS[published](path):
+        yield example if isinstance(example, BadRow) else _refuse_empty(replace(example, layout=published))
 
 
 def recognise_layout(path: str, columns: Columns) -> str:
-    """The layout of a file or folder, by its name and its beginning."""
-    if columns.text != Columns.text:
+    """The layout of a file or folder, by its name and its beginning; a table where ``columns`` are chosen."""
+    if columns.chosen():
         return TABLE
     if holds_hyperpartisan(path):
         return "hyperpartisan"
