@@ -26,6 +26,20 @@ def test_a_validation_row_without_a_label_is_a_bad_row(tmp_path, skip_bad):
     assert [example.label for example in sources.validation_examples(task)] == ["x"]
 
 
+def test_a_bad_row_of_a_file_with_both_parts_is_counted_once(tmp_path):
+    data = tmp_path / "data.jsonl"
+    rows = [f'{{"text": "a", "label": "{"xy"[i % 2]}"}}' for i in range(40)]
+    rows[3], rows[20], rows[25] = "{", '{"text": "a", "label": "z"}', "{}"
+    data.write_text("\n".join(rows))
+    sources = Sources(str(data), None, None, True, 0.3, 0)
+    task, encoding, skipped = Classify(labels=["x", "y"]), Encoding(KINDS["WordPiece"](), 20, 4), Skipped()
+    for _ in sources.encode(task, sources.read(task, "train", skipped), encoding, skipped):
+        pass
+    sources.check_validation(task, encoding, skipped)
+    assert skipped.count == len(skipped.named) == 3
+    assert sorted(int(fault.split(":")[1]) for fault in skipped.named) == [4, 21, 26]
+
+
 def test_a_share_that_leaves_nothing_is_an_error(tmp_path):
     train = tmp_path / "train.jsonl"
     train.write_text('{"text": "a", "label": "x"}\n')

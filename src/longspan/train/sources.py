@@ -112,10 +112,13 @@ class Sources:
     ) -> int:
         """Read and encode the validation examples, each with its label; the number of them.
 
+        What is left out is counted where :meth:`read` of the training examples did not.
+
         Raises:
             DataError: one cannot be used and ``skip_bad`` is off, or there is none.
         """
-        examples = self.read(task, "validation", skipped, tell)
+        # rows of the training file were counted when that was read
+        examples = self.read(task, "validation", None if self.validation is None else skipped, tell)
         first = next(examples, None)
         if first is None:
             raise DataError(f"{self.data}: a holdout of {self.holdout} leaves no example for validation")
