@@ -345,6 +345,11 @@ def test_what_cannot_be_scored():
     for asked in (example(), trivia([])):
         with pytest.raises(ValueError, match=r"f.json:\d: the question '.' has no gold answer"):
             Answer().score([asked], predictions(x=("", "", 0.0)))
-    twice = [example(answers=all_places("royalty"))] * 2
-    with pytest.raises(ValueError, match="the same id"):
-        Answer().score(twice, predictions(a=("", "", 0.0), b=("", "", 0.0)))
+
+
+def test_two_questions_with_one_id_are_two_questions():
+    """A run ended over them when everything had been computed."""
+    twice = [example(answers=all_places("royalty"), key="a"), example(answers=[(LONG[:5], 0)], key="a")]
+    said = predictions(a=("royalty", "", 0.0)) * 2
+    assert Answer().score(twice, said) == {"exact": 50.0, "f1": 50.0}
+    assert Answer().score([*twice, unanswerable(key="a")], said + predictions(a=("", "", 0.0)))["exact"] == 200 / 3

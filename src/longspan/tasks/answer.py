@@ -226,13 +226,13 @@ class Answer(Task[QuestionExample]):
         best, above = "", math.inf
         if prediction.get("candidates"):
             best, above = prediction["candidates"][0]["text"], prediction["null_score"] - prediction["score"]
-        return AnswerRecord(example.id, golds, prediction["answer"], best, above, trivia)
+        return AnswerRecord(golds, prediction["answer"], best, above, trivia)
 
     def score_records(self, records: Sequence[AnswerRecord]) -> dict[str, float]:
         """``exact`` and ``f1``, in percent: of TriviaQA, of SQuAD v2.0 where a question has no answer, else of v1.1.
 
         Raises:
-            ValueError: there is no question, or two have the same id.
+            ValueError: there is no question.
 
         See :mod:`longspan.tasks.trivia_metric` and :mod:`longspan.tasks.squad_metric`.
         """
