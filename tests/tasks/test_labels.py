@@ -66,7 +66,6 @@ def test_what_is_no_label(value, message):
         ([1, 2.5], ("regression", [])),
         (["5.000", "3.800"], ("regression", [])),
         ([["b"], ["a", "c"], []], ("multi", ["a", "b", "c"])),
-        ([["b"], "a"], ("multi", ["a", "b"])),
     ],
 )
 def test_the_problem_is_chosen_from_the_labels(labels, expected):
@@ -83,7 +82,17 @@ def test_numbers_among_text_are_refused_with_both_places(labels):
         learn(labels)
 
 
+@pytest.mark.parametrize("labels", [["pos", "neg", "pos", ["pos"]], [["a"], "b"], [[], "1"]])
+def test_lists_among_text_are_refused_with_both_places(labels):
+    """One list made every other row an example of several classes."""
+    with pytest.raises(
+        DataError, match=r"^train:[14]: the label in 'label' is a list, and text at train:[12]: .* problem is 'multi'"
+    ):
+        learn(labels)
+
+
 def test_a_problem_that_is_said_wins():
+    assert learn(["pos", "neg", ["pos"]], "multi") == ("multi", ["neg", "pos"])
     assert learn([1, "good", 2.5], "single") == ("single", ["1", "2.5", "good"])
     assert learn([1, 2], "regression") == ("regression", [])
     assert learn(["a", "b"], "multi") == ("multi", ["a", "b"])

@@ -82,8 +82,8 @@ def learn_labels(
         column: where the labels stand, for messages.
 
     Raises:
-        DataError: there is no label, or but one class, or too many; or numbers and text are mixed so that the problem
-            has to be said.
+        DataError: there is no label, or but one class, or too many; or numbers, text and lists are mixed so that the
+            problem has to be said.
     """
     names: set[str] = set()
     first: dict[str, Source] = {}
@@ -131,14 +131,19 @@ def _kind(label: str | tuple[str, ...] | float) -> str:
 
 
 def _choose_problem(first: dict[str, Source], column: str) -> str:
-    number = first.get("a fraction") or first.get("a whole number")
-    for kind in ("text", "a list"):
-        if number and kind in first:
-            raise DataError(
-                f"{first[kind]}: the label in {column!r} is {kind}, and a number at {number}: mend one of the rows, or "
-                "say that the problem is 'single' or 'multi' (every value names classes) or 'regression'"
-            )
+    number, text = first.get("a fraction") or first.get("a whole number"), first.get("text")
+    if number and text:
+        raise DataError(
+            f"{text}: the label in {column!r} is text, and a number at {number}: mend one of the rows, or say that the "
+            "problem is 'single' or 'multi' (every value names a class) or 'regression'"
+        )
     if "a list" in first:
+        single = number or text or first.get("a whole number as text")
+        if single:
+            raise DataError(
+                f"{first['a list']}: the label in {column!r} is a list, and {'a number' if number else 'text'} at "
+                f"{single}: mend one of the rows, or say that the problem is 'multi' (every value names classes)"
+            )
         return "multi"
     return "regression" if "a fraction" in first else "single"
 
