@@ -115,6 +115,27 @@ def test_softmax_bio_labels_work_without_rules():
     assert [(r.category, TEXT[r.start : r.end]) for r in result] == [("LAW", "law of Ohio"), ("LAW", "governs")]
 
 
+def test_softmax_bioes_labels_are_one_category():
+    labels = ["O", "B-PER", "I-PER", "E-PER", "S-PER"]
+    p = np.tile([0.96, 0.01, 0.01, 0.01, 0.01], (len(OFFSETS), 1))
+    p[4], p[5], p[6] = [0.1, 0.8, 0, 0, 0.1], [0.1, 0, 0.9, 0, 0], [0.2, 0, 0.1, 0.7, 0]
+    p[7], p[10] = [0.1, 0.2, 0, 0, 0.7], [0.1, 0, 0, 0, 0.9]
+    result = decode(p, OFFSETS, TEXT, labels, exclusive=True)
+    assert [(r.category, TEXT[r.start : r.end]) for r in result] == [
+        ("PER", "law of Ohio"),
+        ("PER", "governs"),
+        ("PER", "may"),
+    ]
+    found = normalize(p, labels, exclusive=True)
+    np.testing.assert_allclose(found["PER"][4:8], [[0.9, 0.9], [0.9, 0], [0.8, 0], [0.9, 0.9]], atol=1e-12)
+
+
+def test_a_plain_name_keeps_what_looks_like_a_mark():
+    for labels in (["E-mail", "S-Corp"], ["O", "Date", "E-mail", "S-Corp"]):
+        found = normalize(np.zeros((1, len(labels))), labels, exclusive=False)
+        assert [*found] == [label for label in labels if label != "O"]
+
+
 def test_special_tokens_never_reach_a_passage():
     assert decode(np.full((len(OFFSETS), 1), 0.9), OFFSETS, TEXT, ["X"]) == [
         Passage("X", 0, len(TEXT), pytest.approx(0.9))

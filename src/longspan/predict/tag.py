@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from longspan.predict.loading import load_model, load_tokenizer, longest_input
-from longspan.tasks.decoding import decode
+from longspan.tasks.decoding import decode, split_labels
 from longspan.tasks.passages import Passage
 from longspan.tasks.rules import Rule, load_rules
 
@@ -78,8 +78,7 @@ class Tagger:
     @property
     def categories(self) -> tuple[str, ...]:
         """What the checkpoint can find, in the order of its labels."""
-        names = [label[2:] if label[:2] in ("B-", "I-") else label for label in self._labels if label != "O"]
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(name for mark, name in split_labels(self._labels) if mark != "O"))
 
     @property
     def max_tokens(self) -> int | None:

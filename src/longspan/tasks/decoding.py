@@ -1,14 +1,16 @@
 """From one probability per token and label to passages.
 
-A label may be plain (``Governing Law``) or carry the prefixes of BIO tagging: ``I-X`` says that a token is inside a
-passage of X, ``B-X`` that it is the first one. A rule per category says how runs of likely tokens become passages.
+A label may be plain (``Governing Law``) or carry the marks of BIO tagging: ``I-X`` says that a token is inside a
+passage of X, ``B-X`` that it is the first one; BIOES has ``E-X`` for the last one and ``S-X`` for one alone. A rule per
+category says how runs of likely tokens become passages.
 
 Under per-label sigmoids ``I-X`` (or plain ``X``) covers every token of the passage and ``B-X`` is an extra; under a
-softmax over BIO labels the two exclude each other and are added. `normalize` brings both to the same form.
+softmax over marked labels these exclude each other and are added. `normalize` brings both to the same form.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +18,22 @@ import numpy as np
 from longspan.tasks.document import Document
 from longspan.tasks.passages import Passage
 from longspan.tasks.rules import DEFAULT_RULE, Rule
+
+_MARKED = re.compile(r"[BIES]-.+", re.DOTALL)
+
+
+def split_labels(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Mark and category of each label: ``B-X`` is ("B", "X"), a plain ``X`` ("", "X"), ``O`` ("O", "").
+
+    ``E-`` and ``S-`` are marks only where every label but ``O`` has one: else they are how a category's name begins.
+    """
+    every = "O" in labels and all(label == "O" or _MARKED.fullmatch(label) for label in labels)
+    marks = "BIES" if every else "BI"
+    found = []
+    for label in labels:
+        marked = len(label) > 1 and label[1] == "-" and label[0] in marks
+        found.append(("O", "") if label == "O" else (label[0], label[2:]) if marked else ("", label))
+    return found
 
 
 def normalize(probabilities: np.ndarray, labels: Sequence[str], *, exclusive: bool) -> dict[str, np.ndarray]:
@@ -28,19 +46,20 @@ def normalize(probabilities: np.ndarray, labels: Sequence[str], *, exclusive: bo
     """
     if probabilities.ndim != 2 or probabilities.shape[1] != len(labels):
         raise ValueError(f"probabilities must have shape (N, {len(labels)}), got {probabilities.shape}")
+    columns: dict[str, tuple[list[int], list[int]]] = {}
+    for column, (mark, name) in enumerate(split_labels(labels)):
+        if mark != "O":
+            inside, begin = columns.setdefault(name, ([], []))
+            (begin if mark in ("B", "S") else inside).append(column)
+    # labels that exclude each other share a token between them; of others the likeliest counts
+    join = np.sum if exclusive else np.max
     categories: dict[str, np.ndarray] = {}
-    for column, label in enumerate(labels):
-        if label == "O":
-            continue
-        begins, name = label.startswith("B-"), label[2:] if label[:2] in ("B-", "I-") else label
-        pair = categories.setdefault(name, np.zeros((len(probabilities), 2), dtype=np.float64))
-        if begins:
-            pair[:, 1] = probabilities[:, column]
-        if not begins or exclusive:
-            pair[:, 0] += probabilities[:, column]
-    for name, pair in categories.items():
-        if not exclusive and f"I-{name}" not in labels and name not in labels:
-            pair[:, 0] = pair[:, 1]
+    for name, (inside, begin) in columns.items():
+        pair = categories[name] = np.zeros((len(probabilities), 2), dtype=np.float64)
+        whole = inside + begin if exclusive else inside or begin
+        for place, chosen in enumerate((whole, begin)):
+            if chosen:
+                pair[:, place] = join(probabilities[:, chosen].astype(np.float64), axis=1)
     return categories
 
 
