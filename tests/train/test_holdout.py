@@ -58,5 +58,18 @@ def test_labels_without_end_are_drawn_without_classes():
     assert len(held._classes) == MOST_CLASSES
 
 
+@pytest.mark.parametrize("most", [10_000, 5])
+def test_a_group_stays_together_wherever_its_examples_stand(monkeypatch, most):
+    monkeypatch.setattr("longspan.train.holdout.MOST_GROUPS", most)
+    groups = [f"document {i}" for i in range(100)] * 3
+    Random(0).shuffle(groups)
+    held = Holdout(0.1, 0)
+    drawn = {(group, held("a", group)) for group in groups}
+    assert len(drawn) == 100 and len(held._groups) == min(most, 100)
+    count = sum(held_out for _, held_out in drawn)
+    assert count == 10 if most > 100 else 2 < count < 20
+
+
 def test_nothing_is_held_out_without_a_share():
+    assert not Holdout(0.0, 0)("a", "group")
     assert not any(draw(["a", None] * 20, 0.0))

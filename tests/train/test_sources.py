@@ -1,9 +1,11 @@
 """The examples of a run: faults of validation rows are found before the first step."""
 
+import json
 import random
 
 import pytest
 
+from longspan.tasks.answer import Answer
 from longspan.tasks.classify import Classify
 from longspan.tasks.examples import DataError
 from longspan.tasks.task import Encoding
@@ -24,6 +26,28 @@ def test_a_validation_row_without_a_label_is_a_bad_row(tmp_path, skip_bad):
         return
     assert sources.check_validation(task, encoding, skipped) == 1 and skipped.count == 1
     assert [example.label for example in sources.validation_examples(task)] == ["x"]
+
+
+def contracts(folder):
+    hypotheses = {f"nda-{i}": {"hypothesis": f"Hypothesis {i}."} for i in range(5)}
+    annotations = {key: {"choice": "Entailment"} for key in hypotheses}
+    texts = [{"id": i, "text": f"Contract {i}.", "annotation_sets": [{"annotations": annotations}]} for i in range(20)]
+    (folder / "data.json").write_text(json.dumps({"documents": texts, "labels": hypotheses}))
+    return Classify(), lambda example: example.text_pair
+
+
+def questions(folder):
+    rows = [{"question": f"What {i}?", "context": f"Paragraph {i % 20}.", "answer": "Paragraph"} for i in range(100)]
+    (folder / "data.json").write_text("\n".join(map(json.dumps, rows)))
+    return Answer(), lambda example: example.context
+
+
+@pytest.mark.parametrize("make", [contracts, questions])
+def test_a_document_is_on_one_side_with_all_its_examples(tmp_path, make):
+    task, document = make(tmp_path)
+    sources = Sources(str(tmp_path / "data.json"), None, None, False, 0.25, 0)
+    train, validation = ([document(row) for row in sources.read(task, part)] for part in ("train", "validation"))
+    assert len(train) == 75 and len(validation) == 25 and not {*train} & {*validation}
 
 
 def test_a_bad_row_of_a_file_with_both_parts_is_counted_once(tmp_path):

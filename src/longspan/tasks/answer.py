@@ -94,6 +94,9 @@ class Answer(Task[QuestionExample]):
         if self.no_answer is None:
             self.no_answer = without > 0
 
+    def group(self, example: QuestionExample) -> str | None:
+        return example.context
+
     def encode(self, example: QuestionExample, encoding: Encoding, training: bool) -> list[Features] | BadRow:
         if not example.question.strip():
             return BadRow(example.source, "the question is blank")

@@ -109,6 +109,10 @@ class Classify(Task[TextExample]):
     def stratum(self, example: TextExample) -> str | None:
         return class_name(example.label) if isinstance(example.label, str | float) else None
 
+    def group(self, example: TextExample) -> str | None:
+        """The second text of ContractNLI: each contract comes with all hypotheses."""
+        return example.text_pair if example.layout == "contract-nli" else None
+
     def learn(self, examples: Iterable[TextExample]) -> None:
         rows, moments = iter(examples), Moments()
         first = list(islice(rows, 1))

@@ -88,6 +88,13 @@ class Task(ABC, Generic[ExampleT]):
         """The class of an example, of each of which the same share is held out for validation; None for none."""
         return None
 
+    def group(self, example: ExampleT) -> str | None:
+        """A text that an example has in common with others, such as the document that all of them ask about.
+
+        All examples of a group are held out for validation, or none. None where each stands alone.
+        """
+        return None
+
     def settings(self) -> dict[str, Any]:
         """Fields of the model's configuration that this task decides (``id2label``, ``problem_type``, ...)."""
         return {}

@@ -48,7 +48,7 @@ class Sources:
         skip_bad: leave bad rows out instead of raising at the first.
         holdout: share of ``data`` that is for validation; 0 where there is a file for that.
         seed: of the draw of these.
-        by_class: whether the same share of each class is held out.
+        by_class: whether the same share of each class is held out, and the examples of a group together.
     """
 
     data: str
@@ -87,9 +87,11 @@ class Sources:
         for count, example in enumerate(keep_good(task.read(source, self.layout), self.skip_bad, skipped)):
             if tell is not None and count % 100 == 0:
                 tell("read" if part == "train" else "check", count, None, {})
-            stratum = task.stratum(example) if self.by_class else None
-            if not self.holdout or held_out(stratum) == (part == "validation"):
-                yield example
+            if self.holdout:
+                stratum, group = (task.stratum(example), task.group(example)) if self.by_class else (None, None)
+                if held_out(stratum, group) != (part == "validation"):
+                    continue
+            yield example
 
     def encode(
         self,
