@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from longspan.cli.main import app
 from longspan.predict import classify
 from longspan.predict.loading import load, write_task_file
 from longspan.tasks.registry import make_task
@@ -48,6 +50,28 @@ def test_a_model_trained_on_first_windows_reads_all(loaded, tmp_path):
     write_task_file(folder, make_task("classify", {"labels": NAMES, "problem": "single", "truncate": True}))
     found = classify(folder, LONG, device="cpu")
     assert found.windows > 1 and found.scores == pytest.approx(classify(loaded, LONG).scores, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "texts", "message"),
+    [
+        (True, ["a buyer"], "the model reads two texts, this is one"),
+        (False, ["a buyer", "pays"], "the model reads one text, this is a pair"),
+    ],
+)
+def test_a_model_is_given_as_many_texts_as_it_was_trained_on(tmp_path, pairs, texts, message):
+    folder = checkpoint(tmp_path, **LABELS)
+    write_task_file(folder, make_task("classify", {"labels": NAMES, "problem": "single", "pairs": pairs}))
+    loaded = load(folder, device="cpu")
+    with pytest.raises(ValueError, match=message):
+        classify(loaded, *texts)
+    other = ["a buyer", "pays"] if pairs else ["a buyer"]
+    assert classify(loaded, *other).labels
+    option = ["--before", "pays"] if not pairs else []
+    document = tmp_path / "a.txt"
+    document.write_text("a buyer")
+    told = CliRunner().invoke(app, ["classify", str(document), "--model", str(folder), *option])
+    assert told.exit_code == 1 and message in told.stderr and "--before" in told.stderr
 
 
 def test_several_classes_and_numbers(tmp_path):

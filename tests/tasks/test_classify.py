@@ -118,6 +118,19 @@ def test_classes_are_learnt_and_go_into_the_configuration():
     assert regression.metric == "pearson"
 
 
+def test_a_model_of_pairs_refuses_one_text_and_the_other_way_round():
+    alone, pair = example("a"), example("a", pair="behind it")
+    for known, other, told in ((alone, pair, "one text, this is a pair"), (pair, alone, "two texts, this is one")):
+        task = Classify()
+        task.learn([known, example("b", pair=known.text_pair)])
+        again = make_task("classify", json.loads(json.dumps(task.options())))
+        for training in (True, False):
+            assert again.encode(other, encoding(), training).reason == f"the model reads {told}"
+            assert isinstance(again.encode(known, encoding(), training), list)
+    # an older checkpoint does not say
+    assert all(isinstance(Classify(labels=["a", "b"]).encode(e, encoding(), False), list) for e in (alone, pair))
+
+
 def test_options_make_the_task_again():
     task = learnt(["b", "a"], text="t", text_pair="p", label="l", metric="f1", truncate=True, global_text=True)
     again = make_task("classify", json.loads(json.dumps(task.options())))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from longspan.cli.console import out, printable, user_errors
+from longspan.cli.console import fail, out, printable, user_errors
 from longspan.cli.documents import check_encoding, each_document
 from longspan.cli.options import AsJson, BatchTokens, Device, Files, MaxLength, Model, Stride, TextEncoding
 
 if TYPE_CHECKING:
     from longspan.predict.classifying import Classification
+    from longspan.tasks.classify import Classify
 
 
 def classify(
@@ -60,6 +61,10 @@ def classify(
         from longspan.predict.loading import load
 
         loaded = load(model, "classify", device, max_length, stride)
+        pair = before is not None or after is not None
+        misfit = cast("Classify", loaded.task).find_misfit(pair)
+        if misfit is not None:
+            fail(f"{misfit}: {'leave --before and --after out' if pair else 'give the other by --before or --after'}")
         each_document(files, encoding, work, show)
 
 

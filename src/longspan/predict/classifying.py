@@ -57,8 +57,8 @@ def classify(
 
     Raises:
         TypeError: a text is no string.
-        ValueError: a text is blank, the shorter one leaves no room for the other, or the checkpoint is for another
-            task.
+        ValueError: a text is blank, the model reads two texts and there is one or the other way round, the shorter one
+            leaves no room for the other, or the checkpoint is for another task.
         OSError: a file of the checkpoint is missing.
     """
     for name, given in (("text", text), ("text_pair", "a" if text_pair is None else text_pair)):

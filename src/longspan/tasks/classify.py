@@ -39,6 +39,8 @@ class Classify(Task[TextExample]):
         truncate: read the first window of a longer document only.
         global_text: the tokens of the first of two texts (a question, a hypothesis) are global in a Longformer, besides
             the row's first token.
+        moments: mean and standard deviation of a regression's numbers; None to learn them.
+        pairs: whether the model reads two texts; None to learn it, and of older checkpoints for either.
 
     Raises:
         ValueError: an unknown problem or metric; labels that occur twice.
@@ -59,10 +61,12 @@ class Classify(Task[TextExample]):
         truncate: bool = False,
         global_text: bool = False,
         moments: Sequence[float] | None = None,
+        pairs: bool | None = None,
     ) -> None:
         self.columns = Columns(text, text_pair, label, separator=separator)
         self.truncate = truncate
         self.global_text = global_text
+        self.pairs = pairs
         self.moments = None if moments is None else tuple(moments)
         if self.moments is not None and (len(self.moments) != 2 or not self.moments[1] > 0):
             raise ValueError(f"moments must be a mean and a standard deviation above 0, got {list(self.moments)}")
@@ -101,6 +105,7 @@ class Classify(Task[TextExample]):
             "truncate": self.truncate,
             "global_text": self.global_text,
             "moments": None if self.moments is None else list(self.moments),
+            "pairs": self.pairs,
         }
 
     def read(self, path: str, layout: str | None = None) -> Iterator[TextExample | BadRow]:
@@ -121,6 +126,8 @@ class Classify(Task[TextExample]):
             named = ", ".join(f"{name}={value}" for name, value in self.columns.chosen().items())
             file = first[0].source.file
             raise DataError(f"{file}: the layout {layout} has columns of its own, {named} is for a table")
+        if self.pairs is None and first:
+            self.pairs = first[0].text_pair is not None
         problem, labels = learn_labels(moments.watch(chain(first, rows)), self.problem, self.columns.label)
         labels = self.labels or labels
         usual = GLUE_METRICS.get(layout or "")
@@ -140,9 +147,18 @@ class Classify(Task[TextExample]):
             "label2id": {label: place for place, label in enumerate(labels)},
         }
 
+    def find_misfit(self, pair: bool) -> str | None:
+        """What to say of two texts (``pair``) or one, where the model reads the other number of them."""
+        if self.pairs is None or self.pairs == pair:
+            return None
+        return f"the model reads {'two texts' if self.pairs else 'one text'}, this is {'a pair' if pair else 'one'}"
+
     def encode(self, example: TextExample, encoding: Encoding, training: bool) -> list[Features] | BadRow:
         if training and example.label is None:
             return BadRow(example.source, f"there is no label in {self.columns.label!r}")
+        misfit = self.find_misfit(example.text_pair is not None)
+        if misfit is not None:
+            return BadRow(example.source, misfit)
         try:
             target = {} if example.label is None else {"labels": self._target(example.label)}
         except ValueError as error:
