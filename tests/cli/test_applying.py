@@ -103,7 +103,7 @@ def test_embed_saves_a_model_without_files(mlm, tmp_path):
 def test_embed_writes_no_array_that_lacks_a_row(mlm, document, tmp_path):
     result = run("embed", document, tmp_path / "none.txt", "--model", mlm, "--out", tmp_path / "v.npy")
     assert result.exit_code == 1 and "none.txt: No such file" in result.stderr.replace("\n", "")
-    assert not (tmp_path / "v.npy").exists()
+    assert not (tmp_path / "v.npy").exists() and "v.npy: not written" in result.stderr.replace("\n", "")
 
 
 def test_answer_quotes_the_text_at_its_offsets(squad, document):
@@ -132,6 +132,24 @@ def test_classify_gives_probabilities_of_all_windows(classifier, document):
     assert found["labels"] == [max(found["scores"], key=found["scores"].get)] and found["value"] is None
     shown = run("classify", document, "--model", classifier).stdout
     assert found["labels"][0] in shown and "windows" in shown
+
+
+@pytest.mark.parametrize("command", ["answer", "classify", "fill", "embed"])
+def test_a_blank_file_is_an_error_and_the_others_are_done(command, mlm, squad, classifier, tmp_path):
+    blank, other = tmp_path / "blank.txt", tmp_path / "other.txt"
+    blank.write_text(" \n\n")
+    other.write_text("the buyer pays <mask>")
+    asked = ["-q", "who?"] if command == "answer" else []
+    checkpoint = {"answer": squad, "classify": classifier}.get(command, mlm)
+    result = run(command, blank, other, *asked, "--model", checkpoint, "--json")
+    assert result.exit_code == 1 and json.loads(result.stdout)["file"] == str(other)
+    assert f"{blank}: there is no text in it" in result.stderr.replace("\n", "")
+
+
+def test_embed_writes_the_vectors_of_the_other_files(mlm, document, tmp_path):
+    result = run("embed", document, tmp_path / "missing.txt", "--model", mlm, "--out", tmp_path / "v.jsonl")
+    assert result.exit_code == 1 and "1 vectors" in result.stdout
+    assert json.loads((tmp_path / "v.jsonl").read_text())["file"] == str(document)
 
 
 ROWS = [{"text": WORDS, "label": "good"}, {"text": "a buyer", "label": "bad"}, {"text": LONG, "label": "so so"}]

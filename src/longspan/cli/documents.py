@@ -42,6 +42,8 @@ def each_document(
 ) -> None:
     """Read each file, do the work on its text and show the result; a file that fails is named, and the others are done.
 
+    A file of white space alone fails: whatever a model said of it would be said of nothing.
+
     Args:
         files: paths; none, or "-", is standard input.
         encoding: of the files.
@@ -60,6 +62,8 @@ def each_document(
             bar.update(bar.task_ids[0], description=source, completed=number)
             try:
                 text = read_document(source, encoding)
+                if not text.strip():
+                    raise ValueError("there is no text in it")
                 result = work(text)
             except ValueError as error:
                 with above(bar):

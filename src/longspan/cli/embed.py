@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longspan.cli.console import out, user_errors
+from longspan.cli.console import complain, out, user_errors
 from longspan.cli.documents import check_encoding, each_document
 from longspan.cli.options import BatchTokens, Device, Files, MaxLength, Model, Stride, TextEncoding
 
@@ -84,10 +84,21 @@ def embed(
             else:
                 found.append((source, len(text), vector))
 
-        each_document(files, encoding, work, show)
+        try:
+            each_document(files, encoding, work, show)
+        except typer.Exit:
+            if target is not None and target.suffix == ".npy":
+                complain(f"{target}: not written, its rows would not be those of the files")
+            elif target is not None and found:
+                _finish(target, found, as_json)
+            raise
         if target is not None:
-            _write(target, found)
-            _tell({"file": str(target), "vectors": len(found)}, f"{target}: {len(found):,} vectors", as_json)
+            _finish(target, found, as_json)
+
+
+def _finish(target: Path, found: list[tuple[str, int, np.ndarray]], as_json: bool) -> None:
+    _write(target, found)
+    _tell({"file": str(target), "vectors": len(found)}, f"{target}: {len(found):,} vectors", as_json)
 
 
 def _tell(facts: dict[str, str | int], sentence: str, as_json: bool) -> None:
