@@ -27,6 +27,7 @@ PUBLIC = {
     "LongformerPreTrainedModel",
     "LongformerModel",
     "LongformerForMaskedLM",
+    "LongformerForCausalLM",
     "LongformerForSequenceClassification",
     "LongformerForMultipleChoice",
     "LongformerForTokenClassification",

@@ -17,6 +17,7 @@ __all__ = [
     "LongformerPreTrainedModel",
     "LongformerModel",
     "LongformerForMaskedLM",
+    "LongformerForCausalLM",
     "LongformerForSequenceClassification",
     "LongformerForMultipleChoice",
     "LongformerForTokenClassification",
@@ -61,7 +62,8 @@ _SUBMODULES = ("models", "ops", "predict", "tasks", "train")
 _TENSORFLOW = {
     f"TF{name}"
     for name in __all__
-    if name.startswith("Longformer") and not name.startswith(("LongformerTokenizer", "LongformerConfig"))
+    if name.startswith("Longformer")
+    and not name.startswith(("LongformerTokenizer", "LongformerConfig", "LongformerForCausalLM"))
 }
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
         LongformerBaseModelOutput,
         LongformerBaseModelOutputWithPooling,
         LongformerConfig,
+        LongformerForCausalLM,
         LongformerForMaskedLM,
         LongformerForMultipleChoice,
         LongformerForQuestionAnswering,

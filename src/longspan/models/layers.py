@@ -88,19 +88,28 @@ def activation(name: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Ten
 
 
 class ResidualOutput(nn.Module):
-    """``LayerNorm(dropout(W x) + residual)``: what ends both halves of a layer (post-norm)."""
+    """``LayerNorm(dropout(W x) + residual)``: what ends both halves of a layer (post-norm).
+
+    In a causal model the norm stands in front of the half (pre-norm): :meth:`before` has it.
+    """
 
     def __init__(self, config: Any, input_size: int) -> None:
         super().__init__()
         self.dense = nn.Linear(input_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.norm_first = getattr(config, "causal", False)
+
+    def before(self, hidden_states: Tensor) -> Tensor:
+        """What the half reads, (..., d)."""
+        return self.LayerNorm(hidden_states) if self.norm_first else hidden_states
 
     def forward(self, hidden_states: Tensor, residual: Tensor) -> Tensor:
         """(..., input_size) and (..., d) to (..., d)."""
         hidden_states = self.dropout(linear(self.dense, hidden_states))
         overwrite = may_overwrite(self.dense) and not _is_heard(self.dropout)
-        return self.LayerNorm(add(hidden_states, residual, overwrite))
+        hidden_states = add(hidden_states, residual, overwrite)
+        return hidden_states if self.norm_first else self.LayerNorm(hidden_states)
 
 
 class Intermediate(nn.Module):
@@ -149,7 +158,7 @@ class AttentionBlock(nn.Module):
 
 
 class TransformerLayer(GradientCheckpointingLayer):
-    """A post-norm encoder layer around any self-attention.
+    """A layer around any self-attention: post-norm, or pre-norm in a causal model.
 
     The self-attention is a module that takes the hidden states (B, N, d) and whatever else the layer is given, and
     returns the context (B, N, d) followed by the maps it was asked for. It may also offer to read long input in
@@ -176,7 +185,7 @@ class TransformerLayer(GradientCheckpointingLayer):
             and attention.streams(hidden_states, *args)
         ):
             return self._stream(attention, hidden_states, spare, *args), *attention.no_maps
-        context, *maps = attention(hidden_states, *args)
+        context, *maps = attention(self.attention.output.before(hidden_states), *args)
         hidden_states = self.attention.output(context, hidden_states)
         if self.chunk_size_feed_forward:  # any length: the last chunk may be shorter
             chunks = hidden_states.split(self.chunk_size_feed_forward, dim=1)
@@ -200,4 +209,4 @@ class TransformerLayer(GradientCheckpointingLayer):
         return result
 
     def _feed_forward(self, hidden_states: Tensor) -> Tensor:
-        return self.output(self.intermediate(hidden_states), hidden_states)
+        return self.output(self.intermediate(self.output.before(hidden_states)), hidden_states)

@@ -27,4 +27,7 @@ def register() -> None:
             (transformers.AutoModelForQuestionAnswering, "ForQuestionAnswering"),
         ):
             auto.register(config, getattr(family, f"{name}{head}"), exist_ok=True)
+    transformers.AutoModelForCausalLM.register(
+        longformer.LongformerConfig, longformer.LongformerForCausalLM, exist_ok=True
+    )
     register_tokenizers()

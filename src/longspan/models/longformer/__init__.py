@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .causal import LongformerForCausalLM
     from .configuration import LongformerConfig
     from .modeling import LongformerModel, LongformerPreTrainedModel
     from .outputs import (
@@ -27,6 +28,7 @@ _HOMES = {
     "LongformerBaseModelOutput": "outputs",
     "LongformerBaseModelOutputWithPooling": "outputs",
     "LongformerConfig": "configuration",
+    "LongformerForCausalLM": "causal",
     "LongformerForMaskedLM": "token_heads",
     "LongformerForMultipleChoice": "row_heads",
     "LongformerForQuestionAnswering": "token_heads",

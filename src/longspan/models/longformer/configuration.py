@@ -27,10 +27,14 @@ class LongformerConfig(LongspanConfig):
         tie_word_embeddings: whether the masked-LM decoder shares the word embeddings.
         position_period: positions repeat with this period, so that a short table serves any length; None (the
             default) for positions that do not repeat. A longspan field.
+        causal: whether the model is :class:`LongformerForCausalLM`'s: a token sees the w // 2 tokens before itself and
+            none after. Layers are then pre-norm, positions relative, and no token is global. A longspan field.
+        dilation: of a causal model: a head sees every dilation-th token before itself, w // 2 of them. An int for all
+            heads, a list with one per layer, or a list of lists with one per layer and head. A longspan field.
     """
 
     model_type = "longformer"
-    own_fields: ClassVar[dict[str, Any]] = {"position_period": None}
+    own_fields: ClassVar[dict[str, Any]] = {"position_period": None, "causal": False, "dilation": 1}
     # maps of batches of different lengths are no rows of one array, which is what Trainer would make of them
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values", "attentions", "global_attentions"]
 
@@ -54,6 +58,8 @@ class LongformerConfig(LongspanConfig):
     onnx_export: bool = False
     tie_word_embeddings: bool = True
     position_period: int | None = None
+    causal: bool = False
+    dilation: list[list[int]] | list[int] | int = 1
 
     @property
     def windows(self) -> list[int]:
@@ -61,6 +67,12 @@ class LongformerConfig(LongspanConfig):
         if isinstance(self.attention_window, int):
             return [self.attention_window] * self.num_hidden_layers
         return list(self.attention_window)
+
+    @property
+    def dilations(self) -> list[list[int]]:
+        """The dilation of each head of each layer."""
+        layers = [self.dilation] * self.num_hidden_layers if isinstance(self.dilation, int) else self.dilation
+        return [[x] * self.num_attention_heads if isinstance(x, int) else list(x) for x in layers]
 
     @property
     def position_offset(self) -> int:
@@ -85,9 +97,34 @@ class LongformerConfig(LongspanConfig):
             )
         if any(window < 0 for window in self.windows):
             raise ValueError(f"attention_window must be at least 0, got {self.attention_window}")
+        self._check_dilation()
+        if self.causal:  # there is no table of positions
+            size = self.hidden_size // self.num_attention_heads
+            if size % 2:
+                raise ValueError(f"the heads of a causal model must have an even size, got {size}")
+            if self.position_period is not None:
+                raise ValueError(f"position_period must be None where causal is True, got {self.position_period}")
+            if self.output_attentions:
+                raise ValueError("output_attentions must be False where causal is True: there are no maps")
+            return
         room = self.max_position_embeddings - self.position_offset
         if room < 1 or (self.position_period is not None and self.position_period > room):
             raise ValueError(
                 f"max_position_embeddings {self.max_position_embeddings} leaves {room} positions after the "
                 f"{self.position_offset} reserved ones: too few for position_period {self.position_period}"
             )
+
+    def _check_dilation(self) -> None:
+        if self.dilation == 1:
+            return
+        if not self.causal:
+            raise ValueError(f"dilation must be 1 where causal is False, got {self.dilation!r}")
+        layers, heads = self.num_hidden_layers, self.num_attention_heads
+        found = self.dilations
+        if len(found) != layers or any(len(steps) != heads for steps in found):
+            raise ValueError(
+                f"dilation must be an int, a list with one per layer ({layers}) or such a list with one per head "
+                f"({heads}) in each place, got {self.dilation!r}"
+            )
+        if any(step < 1 for steps in found for step in steps):
+            raise ValueError(f"dilation must be at least 1, got {self.dilation!r}")

@@ -13,6 +13,7 @@ from ..loading import LongspanPreTrainedModel
 from ..packing import find_packing
 from ..segments import merge_padding, take_first
 from .attention import BACKENDS, LongformerSelfAttention, Visibility
+from .causal_attention import CausalSelfAttention, CausalVisibility
 from .configuration import LongformerConfig
 from .embeddings import LongformerEmbeddings
 from .global_mask import merge_global
@@ -23,7 +24,8 @@ class LongformerLayer(TransformerLayer):
     """One encoder layer: window and global attention, then feed-forward."""
 
     def __init__(self, config: LongformerConfig, layer: int) -> None:
-        super().__init__(config, LongformerSelfAttention(config, layer))
+        attention = CausalSelfAttention if config.causal else LongformerSelfAttention
+        super().__init__(config, attention(config, layer))
 
 
 class LongformerEncoder(nn.Module):
@@ -37,7 +39,7 @@ class LongformerEncoder(nn.Module):
     def forward(
         self,
         hidden_states: Tensor,
-        visibility: Visibility,
+        visibility: Visibility | CausalVisibility,
         output_attentions: bool,
         output_hidden_states: bool,
         may_overwrite: bool = False,
@@ -101,6 +103,8 @@ class LongformerModel(LongformerPreTrainedModel):
 
     def __init__(self, config: LongformerConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
+        if config.causal:
+            raise ValueError("config.causal must be False but for LongformerForCausalLM, got True")
         self.embeddings = LongformerEmbeddings(config)
         self.encoder = LongformerEncoder(config)
         self.pooler = LongformerPooler(config) if add_pooling_layer else None

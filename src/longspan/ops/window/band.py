@@ -131,9 +131,11 @@ def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def window_kernel(name: str) -> Callable[[Tensor, Tensor, Tensor, Band, float], tuple[Tensor, Tensor]]:
-    """:func:`band_forward` for "aten", or the same function written in C++ for "cpp"."""
+    """:func:`band_forward` for "aten", the same function written in C++ for "cpp", or densely for "reference"."""
     if name == "aten":
         return band_forward
+    if name == "reference":
+        return dense_band_forward
     from . import cpp
 
     return cpp.band_forward
@@ -163,6 +165,21 @@ def band_forward(query: Tensor, key: Tensor, value: Tensor, band: Band, scale: f
             done = rows.stop
     _clear(context, lse, done, len(query))
     return context, lse
+
+
+def dense_band_forward(query: Tensor, key: Tensor, value: Tensor, band: Band, scale: float) -> tuple[Tensor, Tensor]:
+    """:func:`band_forward` with all scores at once, quadratic."""
+    places = torch.arange(len(key), device=key.device) - band.offset
+    offset = places - torch.arange(len(query), device=query.device)[:, None]
+    same = (band.query_ids[:, None] == band.key_ids) & (band.query_ids >= 0)[:, None]
+    allowed = same & (offset >= -band.left) & (offset <= band.right)
+    wide = torch.float64 if query.dtype == torch.float64 else torch.float32
+    scores = torch.einsum("ihd,jhd->hij", query.to(wide) * scale, key.to(wide))
+    empty = ~allowed.any(-1)
+    scores = scores.masked_fill(~(allowed | empty[:, None]), float("-inf")).masked_fill(empty[:, None], 0.0)
+    lse = scores.logsumexp(-1).masked_fill(empty, 0.0)
+    context = torch.einsum("hij,jhd->ihd", scores.softmax(-1).masked_fill(empty[:, None], 0.0), value.to(wide))
+    return context.to(query.dtype), lse.T
 
 
 def band_backward(
