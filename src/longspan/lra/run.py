@@ -12,8 +12,8 @@ from longspan.atomic import remove_left_overs, write_file, write_json
 from longspan.lra.encoded import encode_data
 from longspan.lra.protocols import MODELS, Settings, list_changes, make_settings
 from longspan.lra.readers import KINDS
-from longspan.lra.records import add_peak, peak_memory, read_history, read_json, where_it_ran
 from longspan.train.identity import check_same
+from longspan.train.records import add_peak, peak_memory, read_history, read_json, where_it_ran
 from longspan.train.sources import OnProgress
 
 RUN, HISTORY, RESULT, BEST = "run.json", "history.json", "result.json", "best.pt"

@@ -94,6 +94,10 @@ class Trainer:
     def progress(self) -> float:
         return max(self.step / self.schedule.steps, self.seconds / 60 / self.schedule.minutes)
 
+    def rate(self) -> float:
+        """Factor of all learning rates in the step that is next."""
+        return learning_rate(self.progress, self.schedule.warmup, self.schedule.decay)
+
     def run(self, until: int | None = None) -> None:
         """Train to the end of the schedule, or to step `until`; resumes from a checkpoint in the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +123,7 @@ class Trainer:
         """One optimizer step; returns the loss."""
         # Dropout must not depend on where a run was interrupted.
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)
-        factor = learning_rate(self.progress, self.schedule.warmup, self.schedule.decay)
+        factor = self.rate()
         for optimizer, base in zip(self.optimizers, self._base, strict=True):
             for group, lr in zip(optimizer.param_groups, base, strict=True):
                 group["lr"] = lr * factor
