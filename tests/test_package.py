@@ -76,7 +76,8 @@ ARROWS = {
     "predict": {"atomic", "tasks", "models", "ops"},
     "train": {"atomic", "predict", "tasks", "models", "ops"},
     "lra": {"atomic", "train", "predict", "tasks", "models", "ops"},
-    "cli": {"atomic", "lra", "predict", "train", "tasks", "models", "ops"},
+    "charlm": {"atomic", "train", "tasks", "models", "ops"},
+    "cli": {"atomic", "charlm", "lra", "predict", "train", "tasks", "models", "ops"},
 }
 MEASURED_AGAINST = {"longformer", "led", "nystromformer", "big_bird"}
 

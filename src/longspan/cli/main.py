@@ -8,6 +8,7 @@ import typer
 
 from longspan import __version__
 from longspan.cli.answer import answer
+from longspan.cli.charlm import app as charlm
 from longspan.cli.classify import classify
 from longspan.cli.convert import convert
 from longspan.cli.demo import demo
@@ -56,6 +57,7 @@ app.command(short_help="Write what a checkpoint says of each row of a data set."
 app.command(short_help="Read a real contract in one pass and show what it holds.")(demo)
 app.command(short_help="Make a long model of a short one.")(convert)
 app.add_typer(lra, name="lra", short_help="Long Range Arena: data, runs and their report.")
+app.add_typer(charlm, name="charlm", short_help="Character language models: training, scores, text.")
 app.command(short_help="Print versions, devices and attention backends.")(info)
 
 

@@ -1,0 +1,85 @@
+"""A toy end to end: it learns, its result is complete, a run is not run twice and refuses another one's folder."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from longspan.charlm.evaluating import evaluate
+from longspan.charlm.objective import NextCharacters
+from longspan.charlm.run import train
+from longspan.charlm.settings import make_settings
+from longspan.charlm.texts import read_text, split_text
+from longspan.tasks.examples import DataError
+from tests.charlm.toys import SETTINGS, STAGES, make_recipe, write_text
+
+TAUGHT = 1.15
+"""Bits per character of held-out text that the toy has to stay under; its single characters have an entropy of 3.9."""
+
+
+def test_a_toy_learns(toy_run, toy_model):
+    path, folder, result = toy_run
+    held_out = split_text(read_text(path))["test"]
+    counts = np.bincount(held_out)
+    shares = counts[counts > 0] / len(held_out)
+    assert -(shares * np.log2(shares)).sum() > 3.9
+    found = evaluate(toy_model, held_out)
+    assert found["bits_per_character"] < TAUGHT, found
+    assert result == json.loads((folder / "result.json").read_text())
+    assert result["steps"] == 120 and [line["step"] for line in result["stages"]] == [90, 120]
+    assert result["stages"][1]["bits_per_character"] < result["stages"][0]["bits_per_character"]
+    assert result["bits_per_character"]["validation"] == result["stages"][1]["bits_per_character"]
+    assert result["characters"] == {"train": 54_000, "validation": 3_000, "test": 3_000}
+    assert result["commit"] and result["hardware"] and result["peak_memory_bytes"] > 2**20
+    assert toy_model.config.attention_window == [32, 64]
+
+
+def test_a_finished_run_is_not_run_again(toy_run, monkeypatch):
+    path, folder, result = toy_run
+    monkeypatch.setattr("longspan.charlm.run.make_trainer", None)
+    assert train(make_recipe(), path, folder) == result
+    with pytest.raises(ValueError, match=r"width was 32, is 16; seed was 0, is 1"):
+        train(make_recipe(), path, folder, changes={"width": 16}, seed=1)
+
+
+def test_the_stages_have_their_lengths_windows_and_places():
+    settings = make_settings(SETTINGS, STAGES, {})
+    text = np.arange(1000).astype(np.uint8)
+
+    class Model(torch.nn.Module):
+        device = torch.device("cpu")
+
+        def __init__(self):
+            super().__init__()
+            self.config = type("Config", (), {"attention_window": None})()
+            self.read, self.windows = [], []
+
+        def set_attention_window(self, window):
+            self.config.attention_window = window
+
+        def forward(self, ids):
+            self.read.append(ids)
+            self.windows.append(self.config.attention_window)
+            return type("Output", (), {"logits": torch.zeros(*ids.shape, 256)})()
+
+    model = Model()
+    objective = NextCharacters(model, text, settings, seed=3)
+    losses = [objective(step) for step in (0, 89, 90, 0)]
+    assert [x.shape for x in model.read] == [(16, 64), (16, 64), (8, 128), (16, 64)]
+    assert model.windows == [[16, 32], [16, 32], [32, 64], [16, 32]]
+    assert torch.equal(model.read[0], model.read[3]) and not torch.equal(model.read[0], model.read[1])
+    assert all(float(loss) == pytest.approx(np.log(256)) for loss in losses)
+
+
+def test_texts_that_are_refused(tmp_path):
+    path = write_text(tmp_path / "text", 1000)
+    with pytest.raises(ValueError, match="length of a stage must be below the 900 characters of the training part"):
+        train(make_recipe([{**STAGES[0], "length": 900}]), path, tmp_path / "run")
+    with pytest.raises(ValueError, match="seed must not be negative, got -1"):
+        train(make_recipe(), path, tmp_path / "run", seed=-1)
+    recipe = make_recipe()
+    object.__setattr__(recipe, "characters", 10**8)
+    with pytest.raises(DataError, match="toy is for a text of 100,000,000 characters, this one has 1,000"):
+        train(recipe, path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
