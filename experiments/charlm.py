@@ -1,0 +1,191 @@
+"""Character language models: growing, dilated windows against the same model without, and bits against the context.
+
+    LONGSPAN_DATA=... python -m experiments.charlm enwiki
+    LONGSPAN_DATA=... python -m experiments.charlm enwiki --only full
+
+trains each variant of the recipe `small` (within an hour of one core), scores its test part, evaluates it with contexts
+of 1,024 to 32,256 characters, writes ``experiments/results/charlm-<text>.json`` from what is there, and draws it. What
+is done is not done again, and what was interrupted goes on: the same command resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from longspan.atomic import write_json
+from longspan.charlm.evaluating import LENGTH, STEP, evaluate
+from longspan.charlm.recipe import Recipe, read_recipe
+from longspan.charlm.run import make_trainer, train
+from longspan.charlm.settings import make_settings
+from longspan.charlm.texts import Text, read_text, split_text
+from longspan.models.longformer import LongformerForCausalLM
+
+from .charlm_plot import plot
+from .data import data_folder
+from .results import FOLDER, commit
+
+TEXTS = {
+    "enwiki": "enwiki-sample/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
+    "shakespeare": "tinyshakespeare/input.txt.xz",
+}
+"""Name -> file in the data folder."""
+
+VARIANTS = {
+    "longformer": "windows that grow from layer to layer, dilated heads",
+    "fixed": "the same window in every layer, of the same mean",
+    "no-dilation": "windows that grow, no dilation",
+    "full": "full attention, in the same time",
+}
+
+LENGTHS = (1024, 2048, 4096, 8192, 16_384, LENGTH)
+PLACES, SCORED = 8, 2048
+"""Places of the test part at which contexts are compared, and characters that are scored at each."""
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+
+logger = logging.getLogger("longspan.experiments.charlm")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Do what is left to do."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.charlm", description=__doc__)
+    parser.add_argument("text", choices=list(TEXTS))
+    parser.add_argument("--only", action="append", choices=list(VARIANTS), help="all by default; may be given again")
+    parser.add_argument("--recipe", default="small", help="recipe, or its file")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=Path("runs/experiments"), help="folder of the runs")
+    parser.add_argument("--results", type=Path, default=FOLDER)
+    parser.add_argument("--images", type=Path, default=IMAGES)
+    parser.add_argument("--time", action="store_true", help="only print the CPU seconds of a step of each stage")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    recipe, data = read_recipe(arguments.recipe), data_folder() / TEXTS[arguments.text]
+    chosen = arguments.only or list(VARIANTS)
+    if arguments.time:
+        for name in chosen:
+            print(name, [round(x, 2) for x in time_stages(vary(recipe, name), data)], flush=True)
+        return
+    folder = arguments.runs / f"charlm-{arguments.text}-{arguments.seed}"
+    for name in chosen:
+        run_variant(name, recipe, data, folder, arguments.seed)
+    command = f"python -m experiments.charlm {arguments.text} --seed {arguments.seed}"
+    command += "" if arguments.recipe == "small" else f" --recipe {arguments.recipe}"
+    found = {name: json.loads(path.read_text()) for name in VARIANTS if (path := folder / f"{name}.json").exists()}
+    result = {"text": arguments.text, "command": command, "seed": arguments.seed, "variants": found}
+    write_json(arguments.results / f"charlm-{arguments.text}.json", result)
+    plot(result, arguments.images / f"charlm-{arguments.text}.png")
+
+
+def vary(recipe: Recipe, name: str, share: float = 1.0) -> Recipe:
+    """The recipe of a variant, with that share of the steps of each stage."""
+    stages = [dict(stage, steps=max(1, round(share * stage["steps"]))) for stage in recipe.stages]
+    settings = dict(recipe.settings)
+    for stage in stages:
+        if name == "fixed":
+            stage["window"] = 2 * round(sum(stage["window"]) / len(stage["window"]) / 2)
+        elif name == "full":
+            stage["window"] = 2 * stage["length"]
+    if name in ("no-dilation", "full"):
+        settings["dilation"] = 1
+    return replace(recipe, name=f"{recipe.name} ({name})", stages=stages, settings=settings)
+
+
+def time_stages(recipe: Recipe, data: Path, repetitions: int = 2) -> list[float]:
+    """CPU seconds of a step of each stage: the fewest of some steps, after a first one."""
+    settings = make_settings(recipe.settings, recipe.stages, {})
+    trainer = make_trainer(split_text(read_text(data))["train"], settings, Path("."), 0, "cpu")
+    found = []
+    trainer.objective.train()
+    for end in settings.ends:
+        times = []
+        for _ in range(1 + repetitions):
+            trainer.step = end - 1
+            began = time.process_time()
+            trainer.train_step()
+            times.append(time.process_time() - began)
+        found.append(min(times[1:]))
+    return found
+
+
+def run_variant(name: str, recipe: Recipe, data: Path, folder: Path, seed: int) -> dict[str, Any]:
+    """Train, score and record a variant, or return the record.
+
+    The steps of full attention are so many fewer that its stages take the CPU time of the growing windows' stages, by
+    a timing of both that is kept in the folder.
+    """
+    record = folder / f"{name}.json"
+    if record.exists():
+        found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        return found
+    code = commit()
+    timing = folder / "timing.json"
+    if name == "full" and not timing.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(timing, {kind: time_stages(vary(recipe, kind), data) for kind in ("longformer", "full")})
+    share = _time_share(json.loads(timing.read_text()), recipe) if name == "full" else 1.0
+    logger.info("%s: training, %.3f of the steps", name, share)
+    training = train(vary(recipe, name, share), data, folder / name, seed=seed, device="cpu")
+    model = LongformerForCausalLM.from_pretrained(folder / name / "model")
+    parts = split_text(read_text(data), recipe.validation, recipe.test)
+    test = evaluate(model, parts["test"], length=None)
+    logger.info("%s: %.4f bits per character of the test part", name, test["bits_per_character"])
+    contexts = _contexts(model, parts["test"], folder / f"{name}-contexts.json", name)
+    found = {
+        "about": VARIANTS[name],
+        "test": test,
+        "contexts": contexts,
+        "share_of_steps": share,
+        **{key: value for key, value in training.items() if key != "command"},
+        "commit": code,
+        "machine": _machine(),
+    }
+    write_json(record, found)
+    return found
+
+
+def _time_share(timing: Mapping[str, Sequence[float]], recipe: Recipe) -> float:
+    costs = [
+        sum(stage["steps"] * seconds for stage, seconds in zip(recipe.stages, timing[name], strict=True))
+        for name in ("longformer", "full")
+    ]
+    return min(1.0, costs[0] / costs[1])
+
+
+def _contexts(model: LongformerForCausalLM, text: Text, file: Path, name: str) -> list[dict[str, Any]]:
+    """Bits per character of the same characters with each length of sequence."""
+    found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    skip = LENGTH - STEP
+    room = len(text) - (skip + SCORED + 1)
+    for length in LENGTHS[len(found) :]:
+        scores = [
+            evaluate(
+                model,
+                text[place : place + skip + SCORED + 1],
+                length=length,
+                step=STEP,
+                skip=skip,
+            )
+            for place in (room * i // (PLACES - 1) for i in range(PLACES))
+        ]
+        bits = [score["bits_per_character"] for score in scores]
+        found.append({"length": length, "bits_per_character": sum(bits) / len(bits), "at_each_place": bits})
+        logger.info("%s: %.4f bits with sequences of %d", name, found[-1]["bits_per_character"], length)
+        write_json(file, found)
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    from benchmarks.machine import machine
+
+    return machine()
+
+
+if __name__ == "__main__":
+    main()
