@@ -45,8 +45,9 @@ VARIANTS = {
 }
 
 LENGTHS = (1024, 2048, 4096, 8192, 16_384, LENGTH)
-PLACES, SCORED = 8, 2048
-"""Places of the test part at which contexts are compared, and characters that are scored at each."""
+PLACES, SCORED = 8, 1024
+"""Places of the test part at which contexts are compared, and characters that are scored at each. Full attention, whose
+cost grows with the context, is compared up to the longest text of its training."""
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
@@ -136,7 +137,9 @@ def run_variant(name: str, recipe: Recipe, data: Path, folder: Path, seed: int) 
     parts = split_text(read_text(data), recipe.validation, recipe.test)
     test = evaluate(model, parts["test"], length=None)
     logger.info("%s: %.4f bits per character of the test part", name, test["bits_per_character"])
-    contexts = _contexts(model, parts["test"], folder / f"{name}-contexts.json", name)
+    longest = max(stage["length"] for stage in recipe.stages)
+    lengths = [length for length in LENGTHS if name != "full" or length <= longest]
+    contexts = _contexts(model, parts["test"], lengths, folder / f"{name}-contexts.json", name)
     found = {
         "about": VARIANTS[name],
         "test": test,
@@ -158,12 +161,14 @@ def _time_share(timing: Mapping[str, Sequence[float]], recipe: Recipe) -> float:
     return min(1.0, costs[0] / costs[1])
 
 
-def _contexts(model: LongformerForCausalLM, text: Text, file: Path, name: str) -> list[dict[str, Any]]:
+def _contexts(
+    model: LongformerForCausalLM, text: Text, lengths: Sequence[int], file: Path, name: str
+) -> list[dict[str, Any]]:
     """Bits per character of the same characters with each length of sequence."""
     found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     skip = LENGTH - STEP
     room = len(text) - (skip + SCORED + 1)
-    for length in LENGTHS[len(found) :]:
+    for length in lengths[len(found) :]:
         scores = [
             evaluate(
                 model,

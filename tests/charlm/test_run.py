@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from longspan.charlm.evaluating import evaluate
-from longspan.charlm.objective import NextCharacters
+from longspan.charlm.objective import NextCharacters, build_model, make_optimizers
 from longspan.charlm.run import train
 from longspan.charlm.settings import make_settings
 from longspan.charlm.texts import read_text, split_text
@@ -70,6 +70,30 @@ def test_the_stages_have_their_lengths_windows_and_places():
     assert model.windows == [[16, 32], [16, 32], [32, 64], [16, 32]]
     assert torch.equal(model.read[0], model.read[3]) and not torch.equal(model.read[0], model.read[1])
     assert all(float(loss) == pytest.approx(np.log(256)) for loss in losses)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_matrices_alone_are_decayed(optimizer):
+    settings = make_settings({**SETTINGS, "optimizer": optimizer, "weight_decay": 0.3}, STAGES, {})
+    model = build_model(settings)
+    optimizers = make_optimizers(model, settings)
+    decays = {id(p): group["weight_decay"] for o in optimizers for group in o.param_groups for p in group["params"]}
+    named = dict(model.named_parameters())
+    assert set(decays) == {id(p) for p in named.values()}
+    for name, p in named.items():
+        assert decays[id(p)] == (0.3 if p.ndim == 2 and "embeddings" not in name else 0.0), name
+
+
+def test_bfloat16_is_near():
+    text = np.random.default_rng(0).integers(0, 256, 2000).astype(np.uint8)
+    losses = []
+    for bf16 in (False, True):
+        settings = make_settings({**SETTINGS, "bf16": bf16}, STAGES, {})
+        torch.manual_seed(0)
+        loss = NextCharacters(build_model(settings), text, settings, seed=0)(100)
+        loss.backward()
+        losses.append(float(loss.detach()))
+    assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], abs=0.02)
 
 
 def test_texts_that_are_refused(tmp_path):

@@ -35,8 +35,9 @@ def dense(model, ids, segment_ids=None):
         far = attention.position(distances).unflatten(-1, (heads, size))
         step = torch.tensor(config.dilations[index])[:, None, None]
         seen = (ago >= 0) & (ago <= config.windows[index] // 2 * step) & (ago % step == 0)
-        scores = torch.einsum("bihd,bjhd->bhij", query + attention.content_bias, key)
-        scores = scores + torch.einsum("bihd,ijhd->bhij", query + attention.position_bias, far)
+        biases = [x.unflatten(0, (heads, size)) for x in (attention.content_bias, attention.position_bias)]
+        scores = torch.einsum("bihd,bjhd->bhij", query + biases[0], key)
+        scores = scores + torch.einsum("bihd,ijhd->bhij", query + biases[1], far)
         scores = (scores / size**0.5).masked_fill(~(seen & same[:, None]), float("-inf"))
         weights = scores.softmax(-1).nan_to_num(0.0)
         context = torch.einsum("bhij,bjhd->bihd", weights, value).flatten(2)

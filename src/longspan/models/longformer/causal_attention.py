@@ -31,7 +31,9 @@ class RollingCache:
         NotImplementedError: the backend has no cache.
     """
 
+    # generate asks for both
     is_compileable = False
+    is_croppable = False
 
     def __init__(self, config: LongformerConfig, backend: str = "sdpa") -> None:
         if backend not in KERNELS:
@@ -89,8 +91,8 @@ class CausalSelfAttention(nn.Module):
         self.key = nn.Linear(size, size)
         self.value = nn.Linear(size, size)
         self.position = nn.Linear(size // heads, size, bias=False)
-        self.content_bias = nn.Parameter(torch.zeros(heads, size // heads))
-        self.position_bias = nn.Parameter(torch.zeros(heads, size // heads))
+        self.content_bias = nn.Parameter(torch.zeros(size))
+        self.position_bias = nn.Parameter(torch.zeros(size))
         self.num_heads = heads
         self.dropout = config.attention_probs_dropout_prob
         self.config, self.layer = config, layer
@@ -126,13 +128,13 @@ class CausalSelfAttention(nn.Module):
 
     def _project(self, hidden_states: Tensor, visibility: CausalVisibility) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value (B, N, H, 2 D): contents and positions; the second half of the value is 0."""
-        query, key, value = (
-            linear(p, hidden_states).unflatten(-1, (self.num_heads, -1)) for p in (self.query, self.key, self.value)
-        )
+        heads = (self.num_heads, self._size)
+        query, key, value = (linear(p, hidden_states).unflatten(-1, heads) for p in (self.query, self.key, self.value))
+        for_contents, for_places = (x.unflatten(0, heads) for x in (self.content_bias, self.position_bias))
         cosine, sine = (x[:, None].to(query.dtype) for x in (visibility.cosine, visibility.sine))
-        weight = self.position.weight.to(query.dtype).unflatten(0, (self.num_heads, -1))
-        even, odd = torch.einsum("bnhd,hdf->bnhf", query + self.position_bias, weight).chunk(2, -1)
-        query = torch.cat([query + self.content_bias, even * cosine + odd * sine, even * sine - odd * cosine], -1)
+        weight = self.position.weight.unflatten(0, heads)
+        even, odd = torch.einsum("bnhd,hdf->bnhf", query + for_places, weight).chunk(2, -1)
+        query = torch.cat([query + for_contents, even * cosine + odd * sine, even * sine - odd * cosine], -1)
         place = torch.cat([cosine, sine], -1).expand_as(key)
         return query.to(key.dtype), torch.cat([key, place], -1), F.pad(value, (0, self._size))
 
