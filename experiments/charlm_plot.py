@@ -21,7 +21,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
     from matplotlib.ticker import FuncFormatter
 
-    figure, axes = pyplot.subplots(figsize=(8, 4.6), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(9, 5.4), layout="constrained")
     trained = 0
     for name, run in result["variants"].items():
         points = [(x["length"], x["bits_per_character"]) for x in run["contexts"]]
@@ -42,8 +42,16 @@ def plot(result: dict[str, Any], path: Path) -> None:
     axes.set_title(f"{result['text']}, seed {result['seed']}", fontsize=12)
     axes.grid(True, alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    # what each reaches on the whole test part stands beside its name
-    axes.legend(title="bits per character of the whole test part", frameon=False, fontsize=10)
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        names,
+        title="bits per character of the whole test part",
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        fontsize=10,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=140)
     pyplot.close(figure)
