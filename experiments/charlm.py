@@ -145,7 +145,7 @@ def run_variant(name: str, recipe: Recipe, data: Path, folder: Path, seed: int) 
         "test": test,
         "contexts": contexts,
         "share_of_steps": share,
-        **{key: value for key, value in training.items() if key != "command"},
+        **{key: value for key, value in training.items() if key not in ("command", "data")},
         "commit": code,
         "machine": _machine(),
     }

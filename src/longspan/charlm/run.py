@@ -88,7 +88,7 @@ def train(
         "cpu_seconds": trainer.cpu_seconds,
         "seconds": trainer.seconds,
         "peak_memory_bytes": history["peak_memory_bytes"],
-        "data": str(data.absolute()),
+        "data": str(data),
         "settings": as_dict(settings),
         **where_it_ran(trainer.objective.model.device),
     }
