@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from longspan.tasks.masking import NO_TARGET, Masking, masking_for
+from longspan.tasks.logits import NO_TARGET
+from longspan.tasks.masking import Masking, masking_for
 from tests.tasks.small_tokenizers import KINDS
 
 SPECIAL = np.arange(5)

@@ -13,7 +13,7 @@ from longspan.models.presets import preset_config, token_fields
 from longspan.predict.loading import model_class
 from longspan.predict.loop import run
 from longspan.tasks.examples import Source, TextExample
-from longspan.tasks.masking import NO_TARGET
+from longspan.tasks.logits import NO_TARGET
 from longspan.tasks.mlm import MaskedLanguage
 from longspan.tasks.registry import make_task
 from longspan.tasks.task import Encoding

@@ -13,7 +13,7 @@ from longspan.models.presets import preset_config, token_fields
 from longspan.predict.loop import run
 from longspan.tasks.conll import from_row
 from longspan.tasks.examples import BadRow, Source, TaggedExample
-from longspan.tasks.masking import NO_TARGET
+from longspan.tasks.logits import NO_TARGET
 from longspan.tasks.registry import make_task
 from longspan.tasks.tagging import Tag, find_first_tokens
 from longspan.tasks.task import Encoding

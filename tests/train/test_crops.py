@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from longspan.tasks.logits import NO_TARGET
 from longspan.tasks.passages import Passage
-from longspan.train.crops import MASK_ID, NO_TARGET, CropSampler, add_edges, encode, hide
+from longspan.train.crops import MASK_ID, CropSampler, add_edges, encode, hide
 from longspan.train.vocabulary import train_tokenizer
 
 TEXT = "This Agreement is governed by the law of Ohio. " * 3 + "The term ends on May 8, 2014. " + "Other words. " * 60

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from longspan.models.longformer import LongformerForMaskedLM, LongformerForTokenClassification
-from longspan.train.crops import NO_TARGET, CropSampler, Encoded
+from longspan.tasks.logits import NO_TARGET
+from longspan.train.crops import CropSampler, Encoded
 from longspan.train.export import build_config
 from longspan.train.objectives import HiddenTokens, PassageLabels
 

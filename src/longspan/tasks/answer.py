@@ -13,9 +13,10 @@ from longspan.tasks.answer_scores import AnswerRecord, score_answers
 from longspan.tasks.examples import BadRow, QuestionExample
 from longspan.tasks.layouts.questions import read_questions
 from longspan.tasks.layouts.triviaqa import TriviaExample
+from longspan.tasks.logits import NO_TARGET, softmax
 from longspan.tasks.padding import mask_padding, pad_rows
 from longspan.tasks.question_windows import DocumentTokens, read_document, read_question
-from longspan.tasks.span_targets import NO_TARGET, find_places, find_targets, marginal_loss
+from longspan.tasks.span_targets import find_places, find_targets, marginal_loss
 from longspan.tasks.task import Encoding, Features, Prediction, Task
 from longspan.tasks.windows import Spans, best_spans, make_windows, merge_spans
 
@@ -201,11 +202,11 @@ class Answer(Task[QuestionExample]):
             spans = best_spans(start, end, self.max_answer_length, self.n_best)
             found.append(Spans(starts[spans.first], ends[spans.last], spans.score))
         best = merge_spans(found, self.n_best)
-        scores = [*best.score.tolist(), *([null] if self.no_answer else [])]
+        scores = np.append(best.score, [null] if self.no_answer else [])
         candidates = [
             {"text": example.context[start:end], "start": start, "end": end, "score": score, "probability": share}
             for start, end, score, share in zip(
-                best.first.tolist(), best.last.tolist(), best.score.tolist(), _softmax(scores), strict=False
+                best.first.tolist(), best.last.tolist(), best.score.tolist(), softmax(scores).tolist(), strict=False
             )
         ]
         answered = bool(candidates) and not (self.no_answer and null - best.score[0] > self.null_threshold)
@@ -240,11 +241,3 @@ class Answer(Task[QuestionExample]):
         See :mod:`longspan.tasks.trivia_metric` and :mod:`longspan.tasks.squad_metric`.
         """
         return score_answers(records)
-
-
-def _softmax(scores: Sequence[float]) -> list[float]:
-    if not scores:
-        return []
-    powers = np.exp(np.array(scores) - max(scores))
-    shares: list[float] = (powers / powers.sum()).tolist()
-    return shares

@@ -9,6 +9,7 @@ import numpy as np
 
 from longspan.tasks.examples import BadRow, ChoiceExample, DataError
 from longspan.tasks.layouts.multiple_choice import LAYOUTS, read_choices
+from longspan.tasks.logits import softmax
 from longspan.tasks.pairs import cut, encode_pair, pad_columns
 from longspan.tasks.task import Encoding, Features, Prediction, Task
 
@@ -88,8 +89,7 @@ class Choose(Task[ChoiceExample]):
     ) -> Prediction:
         """``label``, the number of the choice, its text as ``choice``, and ``scores``, the probability of each."""
         logits = np.stack([output["logits"][: len(example.choices)] for output in outputs]).astype(np.float64)
-        exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        chances = (exponents / exponents.sum(axis=-1, keepdims=True)).mean(axis=0)
+        chances = softmax(logits).mean(axis=0)
         label = int(chances.argmax())
         prediction = {"id": example.id, "label": label, "choice": example.choices[label], "scores": chances.tolist()}
         return prediction | ({"windows": len(outputs)} if len(outputs) > 1 else {})

@@ -14,6 +14,7 @@ from longspan.tasks.labels import PROBLEMS, as_number, class_name, class_numbers
 from longspan.tasks.layouts.columns import Columns
 from longspan.tasks.layouts.glue import GLUE_METRICS
 from longspan.tasks.layouts.labelled import read_labelled, recognise_layout
+from longspan.tasks.logits import sigmoid, softmax
 from longspan.tasks.moments import Moments
 from longspan.tasks.pairs import cut, encode_pair, pad_columns
 from longspan.tasks.task import Encoding, Features, Prediction, Task
@@ -209,7 +210,7 @@ class Classify(Task[TextExample]):
             mean, deviation = self.moments or (0.0, 1.0)
             prediction["label"] = float(logits.mean()) * deviation + mean
         else:
-            chances = (_softmax(logits) if self.problem == "single" else _sigmoid(logits)).mean(axis=0)
+            chances = (softmax if self.problem == "single" else sigmoid)(logits).mean(axis=0)
             scores = dict(zip(self.labels, chances.tolist(), strict=True))
             several = [label for label, chance in scores.items() if chance >= 0.5]
             prediction["label"] = self.labels[int(chances.argmax())] if self.problem == "single" else several
@@ -235,12 +236,3 @@ class Classify(Task[TextExample]):
         if self.problem == "regression":
             return score_numbers(gold, said)
         return (score_class_sets if self.problem == "multi" else score_classes)(gold, said, len(self.labels))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -logits))

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from longspan.tasks.logits import NO_TARGET
+
 CHOSEN = 0.15
 """Share of the tokens, or words, that are to be predicted."""
 
@@ -25,9 +27,6 @@ MASKED = 0.8
 
 SWAPPED = 0.1
 """Share of the chosen that a random token replaces; the rest stay."""
-
-NO_TARGET = -100
-"""The label of tokens that are not predicted."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 
 from longspan.tasks.examples import BadRow, TextExample
 from longspan.tasks.frame import frame_for
-from longspan.tasks.masking import NO_TARGET, masking_for
+from longspan.tasks.logits import NO_TARGET
+from longspan.tasks.masking import masking_for
 from longspan.tasks.padding import mask_padding, pad_rows
 from longspan.tasks.task import Encoding, Features, Prediction, Task
 from longspan.tasks.texts import read_texts

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from longspan.tasks.examples import QuestionExample
+from longspan.tasks.logits import NO_TARGET
 from longspan.tasks.question_windows import DocumentTokens
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-NO_TARGET = -100
 
 
 def find_places(example: QuestionExample, document: DocumentTokens) -> list[tuple[int, int]] | None:

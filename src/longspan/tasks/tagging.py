@@ -11,7 +11,7 @@ from longspan.tasks.conll import OUTSIDE, find_entities, read_tagged
 from longspan.tasks.entity_scores import TagCounts, count_tags, score_tags
 from longspan.tasks.examples import BadRow, TaggedExample
 from longspan.tasks.frame import frame_for
-from longspan.tasks.masking import NO_TARGET
+from longspan.tasks.logits import NO_TARGET, softmax
 from longspan.tasks.padding import mask_padding, pad_rows
 from longspan.tasks.task import Encoding, Features, Prediction, Task
 from longspan.tasks.windows import make_windows, share_tokens
@@ -123,9 +123,7 @@ class Tag(Task[TaggedExample]):
         chosen: dict[int, tuple[str, float]] = {}
         for window, output in zip(features, outputs, strict=True):
             logits = output["logits"][np.asarray(window["places"], dtype=np.int64)].astype(np.float64)
-            probabilities = np.exp(logits - logits.max(axis=-1, keepdims=True))
-            probabilities /= probabilities.sum(axis=-1, keepdims=True)
-            for w, row in zip(window["words"], probabilities, strict=True):
+            for w, row in zip(window["words"], softmax(logits), strict=True):
                 best = int(row.argmax())
                 chosen[w] = (self.labels[best], float(row[best]))
         tags = _fill_gaps([chosen[w][0] if w in chosen else None for w in range(len(example.offsets))])

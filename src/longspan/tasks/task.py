@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from longspan.tasks.examples import BadRow, Example
+from longspan.tasks.logits import NO_TARGET
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +137,7 @@ class Task(ABC, Generic[ExampleT]):
     def count_targets(self, batch: Mapping[str, Tensor]) -> int:
         """Number of targets of a batch, by which losses are divided over processes and accumulated steps."""
         labels = batch["labels"]
-        return int((labels != -100).sum())
+        return int((labels != NO_TARGET).sum())
 
     outputs: tuple[str, ...] = ("logits",)
     """Fields of the model's output that :meth:`decode` reads."""

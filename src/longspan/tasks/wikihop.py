@@ -18,6 +18,7 @@ import numpy as np
 
 from longspan.tasks.examples import BadRow, ChoiceExample, DataError
 from longspan.tasks.layouts.wikihop import read_wikihop
+from longspan.tasks.logits import NO_TARGET, softmax
 from longspan.tasks.padding import mask_padding, pad_rows
 from longspan.tasks.task import Encoding, Features, Prediction, Task
 from longspan.tasks.windows import make_windows
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 MARKERS = ("[q]", "[/q]", "[ent]", "[/ent]")
 """Special tokens around the question and around each candidate."""
-
-_NO_TARGET = -100
 
 
 class WikiHop(Task[ChoiceExample]):
@@ -89,7 +88,7 @@ class WikiHop(Task[ChoiceExample]):
                 "parts": [len(row) for row in rows],
                 "front": len(front),
                 "places": places,
-                "label": _NO_TARGET if example.label is None else example.label,
+                "label": NO_TARGET if example.label is None else example.label,
             }
         ]
 
@@ -139,7 +138,7 @@ class WikiHop(Task[ChoiceExample]):
         from torch.nn.functional import cross_entropy
 
         scores = score_candidates(outputs.logits, batch["candidates"])
-        total = cross_entropy(scores, batch["label"], ignore_index=_NO_TARGET, reduction="sum")
+        total = cross_entropy(scores, batch["label"], ignore_index=NO_TARGET, reduction="sum")
         count = self.count_targets(batch) if num_items_in_batch is None else num_items_in_batch
         return total / torch.as_tensor(count, device=total.device).clamp(min=1)
 
@@ -148,13 +147,12 @@ class WikiHop(Task[ChoiceExample]):
     ) -> Prediction:
         """``choice``, the number of the best candidate, its ``text``, and all candidates' ``probabilities``."""
         scores = outputs[0]["logits"][_places(features[0]), 0].astype(np.float64).mean(0)
-        powers = np.exp(scores - scores.max())
         choice = int(scores.argmax())
         return {
             "id": example.id,
             "choice": choice,
             "text": example.choices[choice],
-            "probabilities": (powers / powers.sum()).tolist(),
+            "probabilities": softmax(scores).tolist(),
         }
 
     def record(self, example: ChoiceExample, prediction: Prediction) -> bool:

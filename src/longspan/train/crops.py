@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from longspan.tasks.logits import NO_TARGET
 from longspan.tasks.passages import Passage
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MASK_ID = 4
-NO_TARGET = -100
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from longspan.train.crops import NO_TARGET, CropSampler
+from longspan.tasks.logits import NO_TARGET
+from longspan.train.crops import CropSampler
 
 
 class HiddenTokens(nn.Module):
