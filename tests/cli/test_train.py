@@ -6,6 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from longspan.cli.main import app
+from longspan.cli.train import _print
+from longspan.train.result import Result
 
 pytest.importorskip("accelerate")
 pytest.importorskip("pyarrow")
@@ -140,6 +142,13 @@ def test_a_bad_row_is_named(data, tmp_path):
     done = CliRunner().invoke(app, [*arguments, "--skip-bad"])
     assert done.exit_code == 0, done.output
     assert "bad rows left out" in done.stdout and f"{broken}:25" in done.stdout
+
+
+def test_bad_rows_that_are_not_named_are_counted(capsys):
+    bad = tuple(f"a.csv:{i}: bad" for i in range(20))
+    for skipped, told in ((1230, True), (20, False)):
+        _print(Result("out", 9, skipped, bad, 1, 1, {}, None, None, 0.0, []))
+        assert ("and 1,210 more" in capsys.readouterr().out) == told
 
 
 def test_steps_or_epochs(data, tmp_path):

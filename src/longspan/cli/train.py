@@ -190,6 +190,8 @@ def _print(result: Result) -> None:
     console.print(table)
     for line in result.bad:
         console.print(Text(f"left out: {printable(line)}"), soft_wrap=True)
+    if result.skipped > len(result.bad):
+        console.print(f"and {result.skipped - len(result.bad):,} more", soft_wrap=True)
 
 
 def _lines(result: Result) -> dict[str, str]:
