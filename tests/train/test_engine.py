@@ -99,6 +99,22 @@ def test_a_finished_run_is_not_run_again(place, finished):
     assert (again.history, again.scores) == (result.history, result.scores)
 
 
+def test_the_model_of_a_finished_run_is_looked_for(place, finished, tmp_path, caplog):
+    straight, _ = finished
+    out = shutil.copytree(straight, tmp_path / "run")
+    (out / "model.safetensors").unlink()
+    assert run(place, out, validation=place / "validation.txt").resumed == 6
+    assert same(weights(out), weights(straight)) and "lacks files of its model" in caplog.text
+    (out / "config.json").write_text("{}")
+    with pytest.raises(FileExistsError, match=r"config.json has 2 bytes instead of .* another folder"):
+        run(place, out, validation=place / "validation.txt")
+    assert (out / "config.json").read_text() == "{}"
+    (out / "config.json").unlink()
+    shutil.rmtree(out / "training" / "checkpoints")
+    with pytest.raises(FileNotFoundError, match="cannot give them back"):
+        run(place, out, validation=place / "validation.txt")
+
+
 def test_an_interrupted_run_resumes_to_the_same_weights(place, finished, tmp_path):
     straight, _ = finished
     out = tmp_path / "run"

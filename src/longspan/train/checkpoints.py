@@ -6,7 +6,6 @@ name, in one step of the file system. So a crash leaves it whole or unnamed; the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from longspan.atomic import publish
+from longspan.train import manifest
 
 logger = logging.getLogger("longspan.train")
 
@@ -32,11 +32,7 @@ def commit(partial: Path, folder: Path, step: int) -> None:
 
 def write_manifest(folder: Path, step: int) -> None:
     """Write the names, sizes and hashes of all files of a folder into it."""
-    files = {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _hash(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    files = manifest.describe_files(folder, (path for path in folder.rglob("*") if path.is_file()))
     text = json.dumps({"step": step, "files": files}, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
@@ -44,23 +40,12 @@ def write_manifest(folder: Path, step: int) -> None:
 def find_fault(folder: Path) -> str | None:
     """What a checkpoint lacks, or None where it is whole: every file there, of its size and hash."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = dict(manifest["files"])
+        files = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
     except FileNotFoundError:
         return "it has no manifest"
     except (ValueError, KeyError, TypeError):
         return "its manifest is damaged"
-    for name, expected in files.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size != expected["size"]:
-            return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
-    # sizes first: hashes take a second a gigabyte
-    for name, expected in files.items():
-        if _hash(folder / name) != expected["sha256"]:
-            return f"{name} has changed"
-    return None
+    return manifest.find_fault(folder, files)
 
 
 def list_checkpoints(folder: Path) -> list[tuple[int, Path]]:
@@ -105,8 +90,3 @@ def remove_old(folder: Path, keep: int, best: int | None) -> None:
             doomed = path.with_name(f".removing-{path.name}")
             path.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from longspan.atomic import remove_left_overs
+from longspan.atomic import remove_left_overs, write_json
 from longspan.predict.loading import read_config
 from longspan.tasks.examples import DataError
 from longspan.tasks.registry import make_task
@@ -27,10 +28,12 @@ from longspan.train.building import (
 )
 from longspan.train.features import FeatureTable, write_features
 from longspan.train.identity import check_same, describe
-from longspan.train.publishing import publish_model
+from longspan.train.publishing import is_published, publish_model
 from longspan.train.result import Result, best_scores, load_result
 from longspan.train.settings import set_steps, training_arguments
 from longspan.train.sources import OnProgress, Skipped, Sources
+
+logger = logging.getLogger("longspan.train")
 
 WORK = "training"
 """Folder, inside a run's, of what only training reads."""
@@ -108,6 +111,7 @@ class _Run:
         self.out, self.task, self.sources, self.start = out, task, sources, start
         self.arguments, self.tell = arguments, tell
         self.work, self.folder = out / WORK, out / WORK / "checkpoints"
+        self.ended, self.published = self.work / "result.json", self.work / "published.json"
 
     def finish(self) -> Result:
         """Do what is left to do."""
@@ -116,9 +120,8 @@ class _Run:
         self.settings = training_arguments(self.arguments, self.folder, family)
         with self.settings.main_process_first(local=False):  # the others wait, and read what it wrote
             self._prepare()
-        ended = self.work / "result.json"
-        if ended.exists():
-            result = load_result(ended)
+        if self.ended.exists():
+            result = load_result(self.ended)
             return dataclasses.replace(result, resumed=result.steps, seconds=0.0)
         last = checkpoints.find_last(self.folder)
         total = self.arguments.total_steps(len(self.rows), self.settings.world_size)
@@ -126,12 +129,12 @@ class _Run:
         if last is None or last[0] < total:
             self._train(total, None if last is None else last[1])
         if self.settings.process_index == 0:
-            self._publish(None if last is None else last[0], began).save(ended)
+            self._publish(None if last is None else last[0], began).save(self.ended)
         if self.settings.world_size > 1:
             import torch
 
             torch.distributed.barrier()
-        return load_result(ended)
+        return load_result(self.ended)
 
     def _prepare(self) -> None:
         """Everything up to the first step that all processes share."""
@@ -152,6 +155,8 @@ class _Run:
         self.sources = dataclasses.replace(self.sources, by_class=self.rows.about.get("by_class", False))
         self.task = type(self.task)(**self.rows.about["options"])
         self.encoding = self._make_encoding()
+        if self.settings.process_index == 0 and self.ended.exists() and not is_published(self.out, self.published):
+            self._put_back(load_result(self.ended).best_step)
 
     def _learn(self) -> None:
         """Take the labels from the checkpoint, or from the data in a pass of its own."""
@@ -234,7 +239,7 @@ class _Run:
         ]
         history = checkpoints.read_history(whole[0][1])
         best, scores = best_scores(history, self.task.metric, self.task.greater_is_better, [step for step, _ in whole])
-        publish_model(dict(whole)[best], self.out, self._make_model if self.arguments.lora else None)
+        self._put_out(best)
         losses = [line["loss"] for line in history if "loss" in line]
         return Result(
             out=str(self.out),
@@ -249,6 +254,27 @@ class _Run:
             seconds=time.monotonic() - began,
             history=history,
         )
+
+    def _put_out(self, step: int) -> None:
+        """Put the model of the checkpoint of ``step`` into the run's folder."""
+        checkpoint = self.folder / f"checkpoint-{step}"
+        write_json(
+            self.published, publish_model(checkpoint, self.out, self._make_model if self.arguments.lora else None)
+        )
+
+    def _put_back(self, step: int) -> None:
+        """Put the model of a finished run, whose files are not all there, into the run's folder again.
+
+        Raises:
+            FileNotFoundError: its checkpoint is not whole either.
+        """
+        fault = checkpoints.find_fault(self.folder / f"checkpoint-{step}")
+        if fault is not None:
+            raise FileNotFoundError(
+                f"{self.out} lacks files of its model, and checkpoint-{step} cannot give them back: {fault}"
+            )
+        logger.warning("%s lacks files of its model, which are put back", self.out)
+        self._put_out(step)
 
 
 def _ignore(doing: str, done: int, total: int | None, figures: dict[str, float]) -> None:

@@ -1,19 +1,28 @@
-"""What makes a run this run: kept beside its data, compared when it is resumed."""
+"""What makes a run this run: kept beside its data, compared when it is resumed.
+
+Files count by their content: data that was edited, or a checkpoint that was trained anew, is another one.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from longspan.tasks.task import Task
 from longspan.train.arguments import Arguments
 from longspan.train.building import Start
+from longspan.train.manifest import hash_file
+from longspan.train.publishing import model_files
 from longspan.train.sources import Sources
 
 # How rows are dealt out, how much is kept and where it is computed may change between two parts of a run.
 _FREE = ("batch", "accumulate", "keep", "fsdp", "cpu")
+
+_STAMPS = ("data", "validation", "files of the model", "files of the tokenizer")
 
 
 class DifferentRun(ValueError):
@@ -32,6 +41,8 @@ def describe(task: Task[Any], sources: Sources, start: Start, arguments: Argumen
         "layout": sources.layout,
         "skip_bad": sources.skip_bad,
         **dataclasses.asdict(start),
+        "files of the model": _stamp_model(start.model),
+        "files of the tokenizer": _stamp_model(start.tokenizer),
         **free,
         "rows a step (batch x accumulate x processes)": arguments.batch * arguments.accumulate * processes,
     }
@@ -44,6 +55,8 @@ def check_same(out: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
         DifferentRun: a value is another, naming each.
     """
     then = {**then, "options": {name: value for name, value in then["options"].items() if value is not None}}
+    for name in _STAMPS:  # an earlier version knew less of the files
+        then = {**then, name: _fill(then.get(name), now[name]) if name in then else now[name]}
     changes = [
         f"{name} was {_show(then.get(name))}, is {_show(now.get(name))}"
         for name in {**then, **now}
@@ -57,13 +70,35 @@ def check_same(out: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _stamp(name: str) -> dict[str, Any]:
-    """A file or folder by its place and size."""
+    """A file or folder by its place, size and content."""
     path = Path(name)
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    return {"path": str(path.absolute()), "bytes": sum(p.stat().st_size for p in files)}
+    return _describe(path, files)
+
+
+def _stamp_model(name: str | None) -> dict[str, Any] | None:
+    """A checkpoint by its content; None where it is no folder."""
+    return None if name is None or not Path(name).is_dir() else _describe(Path(name), model_files(Path(name)))
+
+
+def _describe(path: Path, files: Iterable[Path]) -> dict[str, Any]:
+    files = sorted(files)
+    content = hashlib.sha256()
+    for file in files:
+        content.update(f"{file.relative_to(path).as_posix()} {hash_file(file)}\n".encode())
+    return {
+        "path": str(path.absolute()),
+        "bytes": sum(file.stat().st_size for file in files),
+        "sha256": content.hexdigest(),
+    }
+
+
+def _fill(then: Any, now: Any) -> Any:
+    """A stamp with what it does not say taken from another."""
+    return {**now, **then} if isinstance(then, dict) and isinstance(now, dict) else then
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, dict) and value.keys() == {"path", "bytes"}:
-        return f"{value['path']} ({value['bytes']:,} bytes)"
+    if isinstance(value, dict) and value.keys() == {"path", "bytes", "sha256"}:
+        return f"{value['path']} ({value['bytes']:,} bytes, SHA-256 {value['sha256'][:12]})"
     return json.dumps(value)

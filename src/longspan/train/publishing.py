@@ -1,16 +1,33 @@
-"""The result of a run: a checkpoint's model, tokenizer and task, without what only training reads."""
+"""The result of a run: a checkpoint's model, tokenizer and task, without what only training reads.
+
+Which files these were is kept, so that the run can tell later whether its model is still there.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from longspan.atomic import partial_name, publish
+from longspan.train.manifest import describe_files, find_fault
+
+_MODEL_FILES = (
+    *("config.json", "longspan.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*", "adapter_*"),
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
+)
 
 
-def publish_model(checkpoint: Path, out: Path, make_adapted: Callable[[], Any] | None = None) -> None:
+def model_files(folder: Path) -> list[Path]:
+    """The files of a folder that make it a model or a tokenizer, by name."""
+    return sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()})
+
+
+def publish_model(
+    checkpoint: Path, out: Path, make_adapted: Callable[[], Any] | None = None
+) -> dict[str, dict[str, Any]]:
     """Put the model of a checkpoint into ``out``.
 
     Every file appears whole, the configuration last: until then ``out`` is no model.
@@ -19,6 +36,9 @@ def publish_model(checkpoint: Path, out: Path, make_adapted: Callable[[], Any] |
         checkpoint: a whole one.
         out: a folder.
         make_adapted: makes the model that a checkpoint of adapters belongs to; they are merged into its weights.
+
+    Returns:
+        The files, for :func:`is_published`, which reads them as JSON.
     """
     from longspan.train.trainer import STATE_FILES
 
@@ -34,6 +54,31 @@ def publish_model(checkpoint: Path, out: Path, make_adapted: Callable[[], Any] |
         model = make_adapted()
         model.load_adapter(str(checkpoint), "default")
         model.merge_and_unload().save_pretrained(partial)
+    files = describe_files(partial, partial.iterdir())
     for path in sorted(partial.iterdir(), key=lambda path: path.name == "config.json"):
         publish(path, out / path.name)
     partial.rmdir()
+    return files
+
+
+def is_published(out: Path, published: Path) -> bool:
+    """Whether ``out`` holds the whole model that was put there.
+
+    Args:
+        out: where it was put.
+        published: a JSON file of what :func:`publish_model` returned; earlier versions wrote none.
+
+    Raises:
+        FileExistsError: something else has the place of one of its files.
+    """
+    if not published.exists():
+        return (out / "config.json").is_file() and any(out.glob("*.safetensors"))
+    files = json.loads(published.read_text(encoding="utf-8"))
+    there = {name: file for name, file in files.items() if (out / name).is_file()}
+    fault = find_fault(out, there)
+    if fault is not None:
+        raise FileExistsError(
+            f"{out} does not hold the model of its run any more: {fault}. Remove that file, and the same command puts "
+            "the run's own back; or give another folder to begin anew"
+        )
+    return len(there) == len(files)
