@@ -338,6 +338,16 @@ def test_a_model_is_not_trained_in_its_own_folder(place):
         run(place, place / "longformer")
 
 
+def test_a_model_that_is_there_is_not_written_over(place, finished, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "run", ignore=shutil.ignore_patterns("training"))
+    before = sorted(out.iterdir())
+    with pytest.raises(
+        FileExistsError, match=r"run holds a model already \(config.json, longspan.json, .*another folder"
+    ):
+        run(place, out, validation=place / "validation.txt")
+    assert sorted(out.iterdir()) == before and same(weights(out), weights(finished[0]))
+
+
 def test_a_missing_file(place, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.txt"):
         run(place, tmp_path / "run", data=tmp_path / "nothing.txt")

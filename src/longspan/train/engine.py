@@ -28,7 +28,7 @@ from longspan.train.building import (
 )
 from longspan.train.features import FeatureTable, write_features
 from longspan.train.identity import check_same, describe
-from longspan.train.publishing import is_published, publish_model
+from longspan.train.publishing import check_no_model, is_published, publish_model
 from longspan.train.result import Result, best_scores, load_result
 from longspan.train.settings import set_steps, training_arguments
 from longspan.train.sources import OnProgress, Skipped, Sources
@@ -76,6 +76,7 @@ def train(
     Raises:
         DataError: a row is bad, or there is none.
         DifferentRun: ``out`` holds a run with other arguments.
+        FileExistsError: ``out`` holds a model that is not of this run.
         OSError, ValueError: a file or the start cannot be used.
     """
     arguments = arguments or Arguments()
@@ -111,11 +112,14 @@ class _Run:
         self.out, self.task, self.sources, self.start = out, task, sources, start
         self.arguments, self.tell = arguments, tell
         self.work, self.folder = out / WORK, out / WORK / "checkpoints"
+        self.features = self.work / "features"
         self.ended, self.published = self.work / "result.json", self.work / "published.json"
 
     def finish(self) -> Result:
         """Do what is left to do."""
         began = time.monotonic()
+        if not self.features.exists():
+            check_no_model(self.out)
         family = self.start.family if self.start.model is None else read_config(self.start.model)["model_type"]
         self.settings = training_arguments(self.arguments, self.folder, family)
         with self.settings.main_process_first(local=False):  # the others wait, and read what it wrote
@@ -139,17 +143,16 @@ class _Run:
     def _prepare(self) -> None:
         """Everything up to the first step that all processes share."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        features = self.work / "features"
         run = describe(self.task, self.sources, self.start, self.arguments, self.settings.world_size)
         if self.settings.process_index == 0:
             remove_left_overs(self.out, self.work, self.folder)
-            if not features.exists():
+            if not self.features.exists():
                 shutil.rmtree(self.work / "tokenizer", ignore_errors=True)  # of data that could not be read to its end
                 self._learn()
-                self._write_features(features, run)
-        elif not features.exists():
+                self._write_features(self.features, run)
+        elif not self.features.exists():
             raise RuntimeError("the first process could not read the data")
-        self.rows = FeatureTable(features)
+        self.rows = FeatureTable(self.features)
         check_same(self.out, self.rows.about["run"], run)
         # what was held out when the run began stays so: at first it was drawn without regard to classes
         self.sources = dataclasses.replace(self.sources, by_class=self.rows.about.get("by_class", False))

@@ -25,6 +25,18 @@ def model_files(folder: Path) -> list[Path]:
     return sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()})
 
 
+def check_no_model(out: Path) -> None:
+    """Refuse to write over a model, before a run begins in its folder.
+
+    Raises:
+        FileExistsError: naming its files.
+    """
+    found = [path.name for path in model_files(out)]
+    if found:
+        named = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+        raise FileExistsError(f"{out} holds a model already ({named}): nothing is written over, name another folder")
+
+
 def publish_model(
     checkpoint: Path, out: Path, make_adapted: Callable[[], Any] | None = None
 ) -> dict[str, dict[str, Any]]:
