@@ -1,7 +1,9 @@
 """Runs on a tiny task: what comes out, what is refused, what is resumed."""
 
 import json
+import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from longspan.tasks.examples import DataError
 from longspan.train import Arguments, train
 from longspan.train.checkpoints import list_checkpoints
 from longspan.train.identity import DifferentRun
+from longspan.train.lock import BusyRun, hold
 from tests.train.parity import Parity, write_checkpoint, write_texts
 
 pytest.importorskip("accelerate")
@@ -113,6 +116,21 @@ def test_the_model_of_a_finished_run_is_looked_for(place, finished, tmp_path, ca
     shutil.rmtree(out / "training" / "checkpoints")
     with pytest.raises(FileNotFoundError, match="cannot give them back"):
         run(place, out, validation=place / "validation.txt")
+
+
+def test_a_second_command_leaves_the_first_alone(place, finished, tmp_path):
+    """It is given while the first one writes a checkpoint, which the second would take for what a crash left."""
+    out = shutil.copytree(finished[0], tmp_path / "run")
+    writing = out / "training" / "checkpoints" / ".writing-checkpoint-6"
+    writing.mkdir()
+    with (
+        hold(out / "training", SimpleNamespace(process_index=0, world_size=1)),
+        pytest.raises(BusyRun, match=rf"in use by process {os.getpid()} on .*Wait for it, or end it first"),
+    ):
+        run(place, out, validation=place / "validation.txt")
+    assert writing.exists()
+    run(place, out, validation=place / "validation.txt")  # nobody holds it any more
+    assert not writing.exists()
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(place, finished, tmp_path):
@@ -341,9 +359,7 @@ def test_a_model_is_not_trained_in_its_own_folder(place):
 def test_a_model_that_is_there_is_not_written_over(place, finished, tmp_path):
     out = shutil.copytree(finished[0], tmp_path / "run", ignore=shutil.ignore_patterns("training"))
     before = sorted(out.iterdir())
-    with pytest.raises(
-        FileExistsError, match=r"run holds a model already \(config.json, longspan.json, .*another folder"
-    ):
+    with pytest.raises(FileExistsError, match=r"run holds a model already \(config.json, .*another folder"):
         run(place, out, validation=place / "validation.txt")
     assert sorted(out.iterdir()) == before and same(weights(out), weights(finished[0]))
 

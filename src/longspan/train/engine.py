@@ -29,6 +29,7 @@ from longspan.train.building import (
 from longspan.train.features import FeatureTable, write_features
 from longspan.train.identity import check_same, describe
 from longspan.train.publishing import check_no_model, is_published, publish_model
+from longspan.train.lock import hold
 from longspan.train.result import Result, best_scores, load_result
 from longspan.train.settings import set_steps, training_arguments
 from longspan.train.sources import OnProgress, Skipped, Sources
@@ -77,6 +78,7 @@ def train(
         DataError: a row is bad, or there is none.
         DifferentRun: ``out`` holds a run with other arguments.
         FileExistsError: ``out`` holds a model that is not of this run.
+        BusyRun: another command is training in ``out``.
         OSError, ValueError: a file or the start cannot be used.
     """
     arguments = arguments or Arguments()
@@ -122,6 +124,11 @@ class _Run:
             check_no_model(self.out)
         family = self.start.family if self.start.model is None else read_config(self.start.model)["model_type"]
         self.settings = training_arguments(self.arguments, self.folder, family)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with hold(self.work, self.settings):
+            return self._finish(began)
+
+    def _finish(self, began: float) -> Result:
         with self.settings.main_process_first(local=False):  # the others wait, and read what it wrote
             self._prepare()
         if self.ended.exists():
@@ -142,7 +149,6 @@ class _Run:
 
     def _prepare(self) -> None:
         """Everything up to the first step that all processes share."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         run = describe(self.task, self.sources, self.start, self.arguments, self.settings.world_size)
         if self.settings.process_index == 0:
             remove_left_overs(self.out, self.work, self.folder)
