@@ -7,6 +7,7 @@ collects their outputs, and :meth:`Task.decode` makes one prediction of them.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,18 @@ class Task(ABC, Generic[ExampleT]):
 
     special_tokens: tuple[str, ...] = ()
     """Tokens that the task puts into its input: a tokenizer that lacks them gets them before training."""
+
+    given: frozenset[str]
+    """Names of the options that whoever made the task gave, be it with their default values."""
+
+    def __new__(cls, *args: Any, **options: Any) -> Task[ExampleT]:
+        """Note which options are given: those of a checkpoint give way to them, and to no default."""
+        task = super().__new__(cls)
+        task.given = frozenset(inspect.signature(cls.__init__).bind(task, *args, **options).arguments) - {"self"}
+        return task
+
+    def __init__(self) -> None:
+        """Make a task that has no options."""
 
     @abstractmethod
     def options(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Start:
 
 
 def known_options(start: Start, task: Task[Any]) -> dict[str, Any] | None:
-    """The options of the checkpoint's own task where it is this one, labels among them, and what ``task`` changes.
+    """The options of the checkpoint's own task where it is this one, labels among them, and those given to ``task``.
 
     None where the checkpoint is of no task or another one, whose labels mean nothing here.
     """
@@ -70,9 +70,8 @@ def known_options(start: Start, task: Task[Any]) -> dict[str, Any] | None:
     saved = read_task_file(start.model)
     if saved.get("task") != task.name:
         return None
-    usual = type(task)().options()
-    chosen = {name: value for name, value in task.options().items() if value != usual[name]}
-    return {**usual, **(saved.get("options") or {}), **chosen}
+    own = task.options()
+    return {**own, **(saved.get("options") or {}), **{name: own[name] for name in own if name in task.given}}
 
 
 def make_tokenizer(start: Start, texts: Iterable[str], folder: Path, special: Iterable[str] = ()) -> Any:

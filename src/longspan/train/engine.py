@@ -13,7 +13,8 @@ from typing import Any
 from longspan.atomic import remove_left_overs, write_json
 from longspan.predict.loading import read_config
 from longspan.tasks.examples import DataError
-from longspan.tasks.registry import make_task
+from longspan.tasks.options import option_kinds
+from longspan.tasks.registry import make_task, task_class
 from longspan.tasks.task import Encoding, Features, Task
 from longspan.train import checkpoints
 from longspan.train.arguments import Arguments
@@ -89,9 +90,8 @@ def train(
         tokenizer=None if tokenizer is None else str(tokenizer),
     )
     if isinstance(task, str):
-        task = make_task(task)
-        if "seed" in task.options():
-            task = make_task(task.name, {**task.options(), "seed": arguments.seed})
+        seeded = "seed" in option_kinds(task_class(task))
+        task = make_task(task, {"seed": arguments.seed} if seeded else {})
     if start.model is not None and Path(start.model).resolve() == Path(out).resolve():
         raise ValueError(f"out must be another folder than that of the model, got {out} for both")
     sources = Sources(
@@ -168,11 +168,12 @@ class _Run:
             self._put_back(load_result(self.ended).best_step)
 
     def _learn(self) -> None:
-        """Take the labels from the checkpoint, or from the data in a pass of its own."""
+        """Take the labels from the checkpoint, or from the data in a pass of its own; ``labels=null`` asks for that."""
         options = known_options(self.start, self.task)
+        anew = options is None or ("labels" in self.task.given and not options["labels"])
         if options is not None:
             self.task = type(self.task)(**options)
-        else:
+        if anew:
             self.task.learn(self.sources.read(self.task, "train"))
 
     def _write_features(self, folder: Path, run: dict[str, Any]) -> None:

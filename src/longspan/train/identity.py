@@ -14,13 +14,15 @@ from typing import Any
 
 from longspan.tasks.task import Task
 from longspan.train.arguments import Arguments
-from longspan.train.building import Start
+from longspan.train.building import Start, known_options
 from longspan.train.manifest import hash_file
 from longspan.train.publishing import model_files
 from longspan.train.sources import Sources
 
 # How rows are dealt out, how much is kept and where it is computed may change between two parts of a run.
 _FREE = ("batch", "accumulate", "keep", "fsdp", "cpu")
+
+_RESOLVED = "options with those of the checkpoint"
 
 _STAMPS = ("data", "validation", "files of the model", "files of the tokenizer")
 
@@ -34,8 +36,8 @@ def describe(task: Task[Any], sources: Sources, start: Start, arguments: Argumen
     free = {name: value for name, value in dataclasses.asdict(arguments).items() if name not in _FREE}
     return {
         "task": task.name,
-        # an option that nobody chose is left out: a later version may have more of them
-        "options": {name: value for name, value in json.loads(json.dumps(task.options())).items() if value is not None},
+        "options": _chosen(task.options()),
+        _RESOLVED: _chosen(known_options(start, task) or {}),
         "data": _stamp(sources.data),
         "validation": None if sources.validation is None else _stamp(sources.validation),
         "layout": sources.layout,
@@ -54,7 +56,11 @@ def check_same(out: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
     Raises:
         DifferentRun: a value is another, naming each.
     """
-    then = {**then, "options": {name: value for name, value in then["options"].items() if value is not None}}
+    then = {
+        _RESOLVED: now[_RESOLVED],
+        **then,
+        "options": _chosen(then["options"]),
+    }  # an earlier version has no such line
     for name in _STAMPS:  # an earlier version knew less of the files
         then = {**then, name: _fill(then.get(name), now[name]) if name in then else now[name]}
     changes = [
@@ -67,6 +73,11 @@ def check_same(out: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
             f"{out} holds a run with other arguments: {'; '.join(changes)}. "
             "Give the same ones to go on, or another folder to begin anew"
         )
+
+
+def _chosen(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as JSON has them, without those that nobody chose: a later version may have more of them."""
+    return {name: value for name, value in json.loads(json.dumps(options)).items() if value is not None}
 
 
 def _stamp(name: str) -> dict[str, Any]:
