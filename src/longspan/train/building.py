@@ -19,6 +19,7 @@ from longspan.predict.loading import (
 )
 from longspan.tasks.examples import Example
 from longspan.tasks.task import Encoding, Task
+from longspan.train.heads import label_names, match_labels
 
 logger = logging.getLogger("longspan.train")
 
@@ -136,7 +137,7 @@ def make_encoding(config: Any, tokenizer: Any, max_length: int | None, stride: i
 
 
 def make_model(start: Start, task: Task[Any], config: Any, tokens: int, lora: int | None = None) -> Any:
-    """The model under the task's head, in float32; weights that the checkpoint lacks are new.
+    """The model under the task's head, in float32; what the checkpoint lacks is new, outputs for other labels too.
 
     Args:
         start, task: what to make.
@@ -166,6 +167,9 @@ def make_model(start: Start, task: Task[Any], config: Any, tokens: int, lora: in
                 f"{start.model} has weights of other shapes than its configuration says: {', '.join(body)}"
             )
         new = [*found["missing_keys"], *wrong]
+        if "id2label" in task.settings() and not any(key.startswith("classifier.") for key in new):
+            before, after = label_names(read_config(start.model)), label_names({"id2label": config.id2label})
+            new += match_labels(model, before, after)
         if new:
             logger.info("new weights: %s", ", ".join(sorted(new)))
         if tokens > config.vocab_size:
