@@ -13,6 +13,7 @@ from longspan.train.arguments import ARGUMENT_NAMES, Arguments
         ({"lr": -1.0}, "lr must not be negative"),
         ({"stride": -1}, "stride must not be negative"),
         ({"epochs": 0}, "epochs must be above 0"),
+        ({"steps": 2, "epochs": 50}, "give either steps or epochs, got 2 and 50"),
         ({"holdout": 1.0}, "holdout must be at least 0 and below 1"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         ({"schedule": "steep"}, "schedule must be one of linear, cosine"),
@@ -58,6 +59,7 @@ def test_dropout_is_the_models_own_unless_it_is_given():
         (Arguments(epochs=0.5, batch=4), 16, 1, 2),
         (Arguments(epochs=1.0, batch=2, accumulate=2), 16, 2, 2),
         (Arguments(steps=7), 16, 2, 7),
+        (Arguments(batch=4), 16, 1, 12),
     ],
 )
 def test_steps(arguments, rows, processes, steps):

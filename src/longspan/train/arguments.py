@@ -9,6 +9,9 @@ from typing import Any, get_type_hints
 
 from longspan.tasks.options import kinds_of
 
+EPOCHS = 3.0
+"""Passes over the training rows where nobody says how many."""
+
 SCHEDULES = ("linear", "cosine", "constant_with_warmup")
 
 
@@ -18,7 +21,7 @@ class Arguments:
 
     Attributes:
         steps: optimizer steps; None to count in epochs.
-        epochs: passes over the training rows, where ``steps`` is None.
+        epochs: passes over the training rows; None for 3, where ``steps`` is None too.
         batch: rows that one process reads at once.
         accumulate: batches whose gradients are summed for one step.
         lr, weight_decay: of AdamW (betas 0.9 and 0.999, epsilon 1e-8); biases and norms are not decayed.
@@ -42,7 +45,7 @@ class Arguments:
     """
 
     steps: int | None = None
-    epochs: float = 3.0
+    epochs: float | None = None
     batch: int = 8
     accumulate: int = 1
     lr: float = 5e-5
@@ -80,8 +83,10 @@ class Arguments:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be negative, got {value}")
-        if not self.epochs > 0:
+        if self.epochs is not None and not self.epochs > 0:
             raise ValueError(f"epochs must be above 0, got {self.epochs}")
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"give either steps or epochs, got {self.steps} and {self.epochs}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
         if self.dropout is not None and not 0 <= self.dropout < 1:
@@ -113,7 +118,8 @@ class Arguments:
         """Optimizer steps of the whole run over ``rows`` training rows."""
         if self.steps is not None:
             return self.steps
-        return math.ceil(self.epochs * math.ceil(rows / (self.batch * self.accumulate * processes)))
+        epochs = EPOCHS if self.epochs is None else self.epochs
+        return math.ceil(epochs * math.ceil(rows / (self.batch * self.accumulate * processes)))
 
     def steps_between_checkpoints(self, total: int) -> int:
         """Steps from one checkpoint to the next."""

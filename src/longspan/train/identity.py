@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from longspan.tasks.task import Task
-from longspan.train.arguments import Arguments
+from longspan.train.arguments import EPOCHS, Arguments
 from longspan.train.building import Start, known_options
 from longspan.train.manifest import hash_file
 from longspan.train.publishing import model_files
@@ -46,6 +46,7 @@ def describe(task: Task[Any], sources: Sources, start: Start, arguments: Argumen
         "files of the model": _stamp_model(start.model),
         "files of the tokenizer": _stamp_model(start.tokenizer),
         **free,
+        "epochs": EPOCHS if arguments.epochs is None else arguments.epochs,
         "rows a step (batch x accumulate x processes)": arguments.batch * arguments.accumulate * processes,
     }
 
