@@ -94,11 +94,10 @@ def read_config(name: str) -> dict[str, Any]:
     """
     from transformers import PreTrainedConfig
 
-    from longspan.models.configuration import check_place
+    from longspan.models.hub import check_name
 
-    if not Path(name).is_dir():
-        check_place(name)
-    elif not (Path(name) / "config.json").is_file():
+    check_name(name)
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise FileNotFoundError(f"{name} holds no config.json: it is no checkpoint")
     fields: dict[str, Any] = PreTrainedConfig.get_config_dict(name)[0]
     family = fields.get("model_type")
@@ -196,8 +195,12 @@ def load_tokenizer(name: str, family: str) -> Any:
     """The checkpoint's own tokenizer, of whatever class its files name.
 
     Raises:
+        OSError: there is no such folder or hub id.
         ValueError: it is missing or damaged, or gives no offsets.
     """
+    from longspan.models.hub import check_name
+
+    check_name(name)
     cls = getattr(import_module(f"longspan.models.{family}"), f"{FAMILIES[family]}Tokenizer")
     # as AutoTokenizer calls it: a model made of another family's has that family's tokenizer
     tokenizer = cls.from_pretrained(name, _from_auto=True)

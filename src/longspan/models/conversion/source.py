@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from ..configuration import check_place
+from ..hub import check_name
 from .heads import HEADS, KINDS
 
 # model types that can be converted, and what the names of their weights begin with
@@ -76,7 +76,7 @@ def read_fields(name: str) -> dict[str, Any]:
     Raises:
         OSError: there is no such directory, or no config.json in it.
     """
-    check_place(name)
+    check_name(name)
     fields, _ = PreTrainedConfig.get_config_dict(name)
     if not fields:
         raise FileNotFoundError(f"{name!r} has no config.json, or an empty one")
