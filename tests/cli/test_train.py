@@ -102,6 +102,9 @@ def test_options_of_the_task_and_arguments_without_a_flag(data, tmp_path):
         (["--set", "max_length=long"], "max_length must be of type int, got 'long'"),
         (["--set", "max_length=["], "max_length must be of type int, got '['"),
         (["--option", "truncate=perhaps"], "option truncate of the task classify must be of type bool, got 'perhaps'"),
+        (["--epochs", "inf"], "epochs must be a finite number, got inf"),
+        (["--set", "steps=2", "--epochs", "50"], "give either steps or epochs"),
+        (["--option", "labels=[[yes], no]"], "labels of the task classify must be of type list of str or null"),
         (["--validation", "dev.jsonl", "--set", "holdout=0.1"], "holdout is for data without a validation file"),
     ],
 )
@@ -125,6 +128,25 @@ def test_what_cannot_be_used_is_one_line(data, options, message, tmp_path):
     done = call(data, tmp_path / "run", *options)
     assert done.exit_code == 1 and message in done.stderr
     assert "Traceback" not in done.output and done.stdout == ""
+
+
+def test_labels_of_a_list_stand_as_they_are_written(data, tmp_path):
+    done = call(data, tmp_path / "run", "--model", data / "model", "--option", "labels=[yes, no]", "--steps", 1)
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "run" / "longspan.json").read_text())["options"]["labels"] == ["yes", "no"]
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_too_little_memory_is_said_once(data, tmp_path, monkeypatch, rank):
+    def train(*arguments, **keywords):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte")
+
+    monkeypatch.setattr("longspan.train.engine.train", train)
+    monkeypatch.setenv("RANK", rank)
+    done = call(data, tmp_path / "run", "--model", data / "model")
+    assert done.exit_code == 1 and "Traceback" not in done.output
+    said = "there is not enough memory; a smaller --batch or --set max_length needs less"
+    assert (said in " ".join(done.stderr.split())) == (rank == "0")
 
 
 def test_an_unknown_task(data, tmp_path):

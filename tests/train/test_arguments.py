@@ -13,6 +13,8 @@ from longspan.train.arguments import ARGUMENT_NAMES, Arguments
         ({"lr": -1.0}, "lr must not be negative"),
         ({"stride": -1}, "stride must not be negative"),
         ({"epochs": 0}, "epochs must be above 0"),
+        ({"epochs": float("inf")}, "epochs must be a finite number, got inf"),
+        ({"lr": float("nan")}, "lr must be a finite number, got nan"),
         ({"steps": 2, "epochs": 50}, "give either steps or epochs, got 2 and 50"),
         ({"holdout": 1.0}, "holdout must be at least 0 and below 1"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),

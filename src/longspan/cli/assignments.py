@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import typer
 
@@ -41,7 +41,10 @@ def _read_value(text: str, kinds: set[Any]) -> Any:
         return text
     if _NUMBER.fullmatch(text):
         return float(text)
+    # names in a list stand as they are written, too: [yes, no] are no truth values
+    lists_of_text = any(get_args(kind) == (str,) for kind in kinds)
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
+        return yaml.load(text, yaml.BaseLoader) if lists_of_text and isinstance(value, list) else value
     except yaml.YAMLError:
         return text

@@ -71,8 +71,15 @@ def one_line(error: Exception) -> str:
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
-    """End the command with one line where the block raises what a user can mend; the libraries' own bars are off."""
+def user_errors(
+    less_memory: str = "--batch-tokens or --max-length", speaks: Callable[[], bool] = lambda: True
+) -> Iterator[None]:
+    """End the command with one line where the block raises what a user can mend; the libraries' own bars are off.
+
+    Args:
+        less_memory: the options that, made smaller, need less memory.
+        speaks: whether this process says it, which is one of several that fail alike.
+    """
     from safetensors import SafetensorError
     from transformers.utils import logging as transformers_logging
 
@@ -83,13 +90,16 @@ def user_errors() -> Iterator[None]:
     transformers_logging.set_verbosity_error()
     try:
         yield
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        fail(one_line(error))
-    except RuntimeError as error:
-        # torch.OutOfMemoryError on accelerators, a plain RuntimeError of the allocator on a CPU
-        if "out of memory" not in str(error) and "allocate memory" not in str(error):
-            raise
-        fail("there is not enough memory; a smaller --batch-tokens or --max-length needs less")
+    except (OSError, ValueError, ImportError, SafetensorError, RuntimeError) as error:
+        told = one_line(error)
+        if isinstance(error, RuntimeError):
+            # torch.OutOfMemoryError on accelerators, a plain RuntimeError of the allocator on a CPU
+            if "out of memory" not in str(error) and "allocate memory" not in str(error):
+                raise
+            told = f"there is not enough memory; a smaller {less_memory} needs less"
+        if not speaks():
+            raise typer.Exit(EXIT_UNREADABLE) from None
+        fail(told)
     finally:
         transformers_logging.set_verbosity(verbosity)
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from longspan.cli.assignments import read_assignments
-from longspan.cli.console import fail, one_line, out, printable
+from longspan.cli.console import out, printable, user_errors
 from longspan.cli.training_progress import training_progress
 
 if TYPE_CHECKING:
@@ -96,10 +93,7 @@ def train(
 
     Exit codes: 0 fine; 1 the data, the model or the folder cannot be used; 2 wrong usage.
     """
-    if steps is not None and epochs is not None:
-        raise typer.BadParameter("give either --steps or --epochs", param_hint="--steps")
-    _quiet()
-    with _errors():
+    with user_errors("--batch or --set max_length", _is_first):
         from longspan.tasks.options import option_kinds
         from longspan.tasks.registry import make_task, task_class
         from longspan.train.arguments import ARGUMENT_KINDS, Arguments
@@ -118,6 +112,8 @@ def train(
             "seed": seed,
         }
         given |= {name: value for name, value in flags.items() if value is not None}
+        if {"steps", "epochs"} <= given.keys():
+            raise typer.BadParameter("give either steps or epochs", param_hint="--steps")
         if validation is not None:
             given.setdefault("holdout", 0.0)
         values = dict(found.arguments) if found else {}
@@ -163,19 +159,6 @@ def _read_recipe(name: str | None, task: str) -> Recipe | None:
     return recipe
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """End the command with one line where a user can mend what is wrong; the first process says it for all."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        if not _is_first():
-            raise typer.Exit(1) from None
-        fail(one_line(error))
-
-
 def _print(result: Result) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -206,15 +189,6 @@ def _lines(result: Result) -> dict[str, str]:
     if result.resumed is not None:
         lines["resumed"] = "nothing was left to do" if result.resumed >= result.steps else f"at step {result.resumed:,}"
     return lines
-
-
-def _quiet() -> None:
-    """The libraries' own bars and notes off: what matters is an error or in the result."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    logging.getLogger("longspan").setLevel(logging.WARNING)
 
 
 def _is_first() -> bool:

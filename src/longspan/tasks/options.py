@@ -29,8 +29,13 @@ def check_options(name: str, kinds: Mapping[str, tuple[Any, ...]], options: Mapp
             known = f"there are {', '.join(kinds)}" if kinds else "it has none"
             raise ValueError(f"the task {name} has no option {option!r}; {known}")
         if not any(_fits(value, kind) for kind in kinds[option]):
-            wanted = " or ".join(_plain(kind).__name__.replace("NoneType", "null") for kind in kinds[option])
+            wanted = " or ".join(map(_name, kinds[option]))
             raise ValueError(f"the option {option} of the task {name} must be of type {wanted}, got {value!r}")
+
+
+def _name(kind: Any) -> str:
+    items = get_args(kind)
+    return f"list of {_name(items[0])}" if items else _plain(kind).__name__.replace("NoneType", "null")
 
 
 def _plain(kind: Any) -> type:
@@ -46,5 +51,7 @@ def _fits(value: Any, kind: Any) -> bool:
     if plain is float:
         return isinstance(value, int | float)
     if issubclass(plain, Sequence) and plain is not str:
-        return isinstance(value, list | tuple)
+        return isinstance(value, list | tuple) and all(
+            _fits(item, known) for item in value for known in get_args(kind)[:1]
+        )
     return isinstance(value, plain)

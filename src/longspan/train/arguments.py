@@ -74,7 +74,10 @@ class Arguments:
             ValueError: a value is out of its range.
         """
         for name, kinds in ARGUMENT_KINDS.items():
-            object.__setattr__(self, name, _convert(name, getattr(self, name), kinds))
+            value = _convert(name, getattr(self, name), kinds)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value}")
+            object.__setattr__(self, name, value)
         for name in ("steps", "batch", "accumulate", "max_length", "save_every", "keep", "lora"):
             value = getattr(self, name)
             if value is not None and value < 1:
