@@ -137,7 +137,7 @@ def test_labels_of_a_list_stand_as_they_are_written(data, tmp_path):
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_too_little_memory_is_said_once(data, tmp_path, monkeypatch, rank):
+def test_too_little_memory_is_said_by_whoever_lacks_it(data, tmp_path, monkeypatch, rank):
     def train(*arguments, **keywords):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte")
 
@@ -145,8 +145,9 @@ def test_too_little_memory_is_said_once(data, tmp_path, monkeypatch, rank):
     monkeypatch.setenv("RANK", rank)
     done = call(data, tmp_path / "run", "--model", data / "model")
     assert done.exit_code == 1 and "Traceback" not in done.output
-    said = "there is not enough memory; a smaller --batch or --set max_length needs less"
-    assert (said in " ".join(done.stderr.split())) == (rank == "0")
+    assert "there is not enough memory; a smaller --batch or --set max_length" in " ".join(done.stderr.split())
+    wrong = call(data, tmp_path / "run", "--model", data / "model", "--set", "clip=-1")
+    assert wrong.exit_code == 1 and ("clip must not be negative" in wrong.stderr) == (rank == "0")
 
 
 def test_an_unknown_task(data, tmp_path):

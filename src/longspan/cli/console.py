@@ -91,15 +91,14 @@ def user_errors(
     try:
         yield
     except (OSError, ValueError, ImportError, SafetensorError, RuntimeError) as error:
-        told = one_line(error)
         if isinstance(error, RuntimeError):
             # torch.OutOfMemoryError on accelerators, a plain RuntimeError of the allocator on a CPU
             if "out of memory" not in str(error) and "allocate memory" not in str(error):
                 raise
-            told = f"there is not enough memory; a smaller {less_memory} needs less"
+            fail(f"there is not enough memory; a smaller {less_memory} needs less")  # others may have had enough
         if not speaks():
             raise typer.Exit(EXIT_UNREADABLE) from None
-        fail(told)
+        fail(one_line(error))
     finally:
         transformers_logging.set_verbosity(verbosity)
 
