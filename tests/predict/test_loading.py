@@ -110,6 +110,12 @@ def test_a_bare_encoder_has_no_task(architectures):
         guess_task("model", {"architectures": architectures})
 
 
+def test_loading_prints_nothing(folder, capfd):
+    """The head of the checkpoint is not used, which transformers would report."""
+    load_model(str(folder), "Model", "cpu")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_missing_head_is_named(folder, tmp_path):
     other = copy(folder, tmp_path / "model", {"task": "answer"})
     with pytest.raises(ValueError, match=r"lacks weights of .*ForQuestionAnswering \(qa_outputs.bias, qa_outputs"):

@@ -282,7 +282,8 @@ def test_part_of_the_data_is_held_out(place, tmp_path):
         )
 
 
-def test_lora_trains_adapters_and_merges_them(place, tmp_path):
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_lora_trains_adapters_and_merges_them(place, tmp_path, capfd):
     pytest.importorskip("peft")
     arguments = Arguments(steps=6, batch=4, lr=1e-2, save_every=2, lora=4, cpu=True)
     result = run(place, tmp_path / "a", arguments=arguments, validation=place / "validation.txt")
@@ -294,6 +295,7 @@ def test_lora_trains_adapters_and_merges_them(place, tmp_path):
         name.endswith((".query.weight", ".key.weight", ".value.weight", "_global.weight")) for name in changed
     )
     assert not any("lora" in name for name in end)
+    assert capfd.readouterr() == ("", "")  # neither bars nor reports
 
     def interrupt(doing, done, total, figures):
         if doing == "train" and done == 5:

@@ -49,13 +49,11 @@ def complain(message: str) -> None:
 
 
 def load_tagger(model: str | None) -> Tagger:
-    """Load the model, with transformers' own progress bars off; an unusable one ends the command."""
+    """Load the model; an unusable one ends the command."""
     from safetensors import SafetensorError
-    from transformers.utils import logging as transformers_logging
 
     from longspan.predict.tag import Tagger
 
-    transformers_logging.disable_progress_bar()
     logging.getLogger("longspan").setLevel(logging.WARNING)
     try:
         return Tagger.from_pretrained(model)
@@ -81,15 +79,13 @@ def user_errors(
         speaks: whether this process says it, which is one of several that fail alike.
     """
     from safetensors import SafetensorError
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    from longspan.models.quiet import quiet_transformers
+
     logging.getLogger("longspan").setLevel(logging.WARNING)
-    verbosity = transformers_logging.get_verbosity()
-    # of a checkpoint whose head is not used it would print a report; what is missing is an error of ours
-    transformers_logging.set_verbosity_error()
     try:
-        yield
+        with quiet_transformers():
+            yield
     except (OSError, ValueError, ImportError, SafetensorError, RuntimeError) as error:
         if isinstance(error, RuntimeError):
             # torch.OutOfMemoryError on accelerators, a plain RuntimeError of the allocator on a CPU
@@ -99,8 +95,6 @@ def user_errors(
         if not speaks():
             raise typer.Exit(EXIT_UNREADABLE) from None
         fail(one_line(error))
-    finally:
-        transformers_logging.set_verbosity(verbosity)
 
 
 def tell_skipped(count: int, faults: Sequence[BadRow]) -> None:

@@ -160,11 +160,14 @@ def load_model(name: str, head: str, device: str | None = None) -> Any:
     """
     import torch
 
+    from longspan.models.quiet import quiet_transformers
+
     family = read_config(name)["model_type"]
     cls = model_class(family, head)
     # a model for a task is saved without a pooler
     bare = {"add_pooling_layer": False} if (family, head) == ("longformer", "Model") else {}
-    model, found = cls.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **bare)
+    with quiet_transformers():
+        model, found = cls.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **bare)
     missing = sorted(found["missing_keys"])
     if missing:
         listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")

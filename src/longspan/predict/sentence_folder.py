@@ -28,6 +28,8 @@ def save_sentence_folder(embedder: Embedder, folder: str | Path) -> None:
         ValueError: ``folder`` is a file, or holds something already.
         OSError: it cannot be written.
     """
+    from longspan.models.quiet import quiet_transformers
+
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{folder} is there already; name a new or an empty folder")
@@ -49,7 +51,8 @@ def save_sentence_folder(embedder: Embedder, folder: str | Path) -> None:
         for name, path, kind in modules
     ]
     target.mkdir(parents=True, exist_ok=True)
-    embedder.model.save_pretrained(target)
+    with quiet_transformers():
+        embedder.model.save_pretrained(target)
     embedder.encoding.tokenizer.save_pretrained(target)
     for name, content in files.items():
         (target / name).parent.mkdir(exist_ok=True)

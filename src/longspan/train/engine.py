@@ -29,8 +29,8 @@ from longspan.train.building import (
 )
 from longspan.train.features import FeatureTable, write_features
 from longspan.train.identity import check_same, describe
-from longspan.train.publishing import check_no_model, is_published, publish_model
 from longspan.train.lock import hold
+from longspan.train.publishing import check_no_model, is_published, publish_model
 from longspan.train.result import Result, best_scores, load_result
 from longspan.train.settings import set_steps, training_arguments
 from longspan.train.sources import OnProgress, Skipped, Sources
@@ -78,8 +78,8 @@ def train(
     Raises:
         DataError: a row is bad, or there is none.
         DifferentRun: ``out`` holds a run with other arguments.
-        FileExistsError: ``out`` holds a model that is not of this run.
         BusyRun: another command is training in ``out``.
+        FileExistsError: ``out`` holds a model that is not of this run.
         OSError, ValueError: a file or the start cannot be used.
     """
     arguments = arguments or Arguments()
@@ -119,13 +119,15 @@ class _Run:
 
     def finish(self) -> Result:
         """Do what is left to do."""
+        from longspan.models.quiet import quiet_peft, quiet_transformers
+
         began = time.monotonic()
         if not self.features.exists():
             check_no_model(self.out)
         family = self.start.family if self.start.model is None else read_config(self.start.model)["model_type"]
         self.settings = training_arguments(self.arguments, self.folder, family)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with hold(self.work, self.settings):
+        with hold(self.work, self.settings), quiet_transformers(), quiet_peft():
             return self._finish(began)
 
     def _finish(self, began: float) -> Result:

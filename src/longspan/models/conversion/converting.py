@@ -13,8 +13,9 @@ import torch
 from ...atomic import check_free, write_new_folder
 from ..longformer.configuration import LongformerConfig
 from ..nystromformer.configuration import NystromformerConfig
+from ..quiet import quiet_transformers
 from .files import read_tokenizer
-from .source import Source, check_fields, quiet_transformers, read_fields, read_source
+from .source import Source, check_fields, read_fields, read_source
 from .target import longformer_config, make_model, nystromformer_config
 
 logger = logging.getLogger("longspan.conversion")

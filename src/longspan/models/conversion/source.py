@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +11,9 @@ import transformers
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
-from transformers.utils import logging as transformers_logging
 
 from ..hub import check_name
+from ..quiet import quiet_transformers
 from .heads import HEADS, KINDS
 
 # model types that can be converted, and what the names of their weights begin with
@@ -186,17 +184,3 @@ def _load(name: str, style: str, kind: str) -> tuple[Any, dict[str, Any]]:
             return loader.from_pretrained(name, dtype="auto", output_loading_info=True)
         except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
             raise ValueError(f"the weights of {name!r} cannot be read: {str(error).strip().splitlines()[0]}") from error
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No bars, and no report of missing and unexpected weights, which the conversion makes itself."""
-    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
