@@ -170,6 +170,22 @@ def test_evaluate_prints_the_tasks_scores(classifier, tmp_path):
     assert found["metric"] in shown.stdout and f"{found['scores'][found['metric']]:.4f}" in shown.stdout
 
 
+def test_columns_of_other_names(classifier, tmp_path):
+    data = write_rows(tmp_path / "data.jsonl", ROWS)
+    other = write_rows(
+        tmp_path / "other.jsonl", [{"review" if k == "text" else k: v for k, v in row.items()} for row in ROWS]
+    )
+    expected = json.loads(run("evaluate", classifier, data, "--json").stdout)["scores"]
+    found = json.loads(run("evaluate", classifier, other, "--option", "text=review", "--json").stdout)["scores"]
+    assert found == pytest.approx(expected)
+    out = tmp_path / "out.jsonl"
+    assert run("predict", classifier, other, "--option", "text=review", "--out", out).exit_code == 0 and out.exists()
+    wrong = run("evaluate", classifier, other, "--option", "colour=red")
+    assert wrong.exit_code == 2 and "there is no 'colour'; there are problem, labels, text" in " ".join(
+        wrong.stderr.replace("│", " ").split()
+    )
+
+
 def test_predict_writes_lines_in_input_order(classifier, tmp_path):
     data, out = write_rows(tmp_path / "data.jsonl", ROWS), tmp_path / "out.jsonl"
     told = json.loads(run("predict", classifier, data, "--out", out, "--json").stdout)

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from longspan.predict.loading import (
+    find_task,
     guess_task,
     load,
     load_encoding,
@@ -114,6 +115,15 @@ def test_loading_prints_nothing(folder, capfd):
     """The head of the checkpoint is not used, which transformers would report."""
     load_model(str(folder), "Model", "cpu")
     assert capfd.readouterr() == ("", "")
+
+
+def test_options_win_but_for_what_the_outputs_mean(folder, tmp_path):
+    other = copy(folder, tmp_path / "model", {"task": "mlm", "options": {"whole_words": True, "seed": 3}})
+    options = load(other, device="cpu", options={"whole_words": False}).task.options()
+    assert options["whole_words"] is False and options["seed"] == 3
+    with pytest.raises(ValueError, match=r"labels belong to the outputs of .*model, and cannot be given"):
+        load(other, options={"labels": ["a", "b"]})
+    assert find_task(str(other)) == "mlm"
 
 
 def test_a_missing_head_is_named(folder, tmp_path):

@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longspan.cli.checkpoint import load_checkpoint
 from longspan.cli.console import count_windows, out, printable, tell_skipped, user_errors
-from longspan.cli.options import BatchTokens, Checkpoint, Data, Device, Layout, MaxLength, OneJson, SkipBad, Stride
+from longspan.cli.options import (
+    BatchTokens,
+    Checkpoint,
+    Data,
+    Device,
+    Layout,
+    MaxLength,
+    OneJson,
+    SkipBad,
+    Stride,
+    TaskOptions,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,6 +37,7 @@ def evaluate(
         typer.Option("--out", metavar="FILE", help="Also write the predictions there, one JSON object a line."),
     ] = None,
     layout: Layout = None,
+    option: TaskOptions = None,
     skip_bad: SkipBad = False,
     as_json: OneJson = False,
     device: Device = None,
@@ -43,14 +56,11 @@ def evaluate(
 
     with user_errors(), count_windows(data) as on_progress:
         found = run(
-            checkpoint,
+            load_checkpoint(checkpoint, option, device, max_length, stride),
             data,
             target,
             layout=layout,
             skip_bad=skip_bad,
-            device=device,
-            max_length=max_length,
-            stride=stride,
             batch_tokens=batch_tokens,
             on_progress=on_progress,
         )

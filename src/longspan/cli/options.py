@@ -41,4 +41,10 @@ BatchTokens = Annotated[
 Layout = Annotated[
     str | None, typer.Option(metavar="NAME", help="Published layout of the data; by default as the file looks.")
 ]
+TaskOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="Option of the task, such as a column's name; may be given again."
+    ),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them, instead of stopping.")]

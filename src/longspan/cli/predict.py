@@ -8,8 +8,20 @@ from typing import Annotated
 
 import typer
 
+from longspan.cli.checkpoint import load_checkpoint
 from longspan.cli.console import count_windows, out, tell_skipped, user_errors
-from longspan.cli.options import BatchTokens, Checkpoint, Data, Device, Layout, MaxLength, OneJson, SkipBad, Stride
+from longspan.cli.options import (
+    BatchTokens,
+    Checkpoint,
+    Data,
+    Device,
+    Layout,
+    MaxLength,
+    OneJson,
+    SkipBad,
+    Stride,
+    TaskOptions,
+)
 
 
 def predict(
@@ -19,6 +31,7 @@ def predict(
         Path, typer.Option("--out", metavar="FILE", help="Where the predictions go, one JSON object a line.")
     ],
     layout: Layout = None,
+    option: TaskOptions = None,
     skip_bad: SkipBad = False,
     as_json: OneJson = False,
     device: Device = None,
@@ -37,14 +50,11 @@ def predict(
 
     with user_errors(), count_windows(data) as on_progress:
         check = run(
-            checkpoint,
+            load_checkpoint(checkpoint, option, device, max_length, stride),
             data,
             target,
             layout=layout,
             skip_bad=skip_bad,
-            device=device,
-            max_length=max_length,
-            stride=stride,
             batch_tokens=batch_tokens,
             on_progress=on_progress,
         )

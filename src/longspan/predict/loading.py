@@ -25,6 +25,9 @@ where windows are not the model's own length."""
 STRIDE = 128
 """Tokens that neighbouring windows share, where neither the checkpoint nor the caller says otherwise."""
 
+# Options of tasks that say what the outputs mean: they were settled in training.
+_MEANINGS = ("labels", "problem", "moments")
+
 # What a head is for in a checkpoint that does not say it.
 _TASK_OF_HEAD = {
     "ForSequenceClassification": "classify",
@@ -58,6 +61,7 @@ def load(
     device: str | None = None,
     max_length: int | None = None,
     stride: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Load a checkpoint for its task.
 
@@ -68,19 +72,23 @@ def load(
         max_length: tokens of a window; None for what the checkpoint says, else as many as the model reads.
         stride: tokens that neighbouring windows share; None for what the checkpoint says, else ``STRIDE``, or a
             quarter of ``max_length`` where that is less.
+        options: of the task, which win over those that it was trained with: columns of other data, say.
 
     Raises:
         OSError: there is no such folder or id, or a file is missing.
-        ValueError: the checkpoint is of another architecture or task, lacks its head's weights or is damaged, or the
-            lengths do not fit the model.
+        ValueError: the checkpoint is of another architecture or task, lacks its head's weights or is damaged, the
+            lengths do not fit the model, or an option is none of the task's or decides what its outputs mean.
     """
-    name = str(name)
+    name, options = str(name), options or {}
     config = read_config(name)
     saved = read_task_file(name)
-    found = saved.get("task") or guess_task(name, config)
+    found = find_task(name)
     if task is not None and found != task:
         raise ValueError(f"{name} is a checkpoint for the task {found!r}, not for {task!r}")
-    made = make_task(found, saved.get("options") or _options(found, config))
+    fixed = [option for option in _MEANINGS if option in options]
+    if fixed:
+        raise ValueError(f"{', '.join(fixed)} belong to the outputs of {name}, and cannot be given")
+    made = make_task(found, {**(saved.get("options") or _options(found, config)), **options})
     model = load_model(name, made.head, device)
     return Checkpoint(name, model, made, load_encoding(name, model.config, max_length, stride))
 
@@ -128,6 +136,16 @@ def write_task_file(folder: str | Path, task: Task[Any], max_length: int | None 
     content = {"task": task.name, "options": task.options(), "max_length": max_length, "stride": stride}
     text = json.dumps({key: value for key, value in content.items() if value is not None}, indent=2)
     (Path(folder) / TASK_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def find_task(name: str) -> str:
+    """The task of a checkpoint, as its files say it.
+
+    Raises:
+        OSError, ValueError: as in :func:`load`.
+    """
+    config = read_config(name)
+    return read_task_file(name).get("task") or guess_task(name, config)
 
 
 def guess_task(name: str, config: Mapping[str, Any]) -> str:
