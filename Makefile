@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.longspan-ready
-EXTRAS := dev,docs,train,lra,embed,sentencepiece,onnx,cpp,bench
+EXTRAS := dev,docs,train,lra,embed,sentencepiece,onnx,cpp,bench,keras,tf,jax
 
 # One thread in each process: two test workers on two cores do not fight over them.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false

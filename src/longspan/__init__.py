@@ -55,15 +55,14 @@ _HOMES = {
     "speed_up": "longspan.models.speed_up",
     "undo_speed_up": "longspan.models.speed_up",
 }
-_SUBMODULES = ("models", "ops", "predict", "tasks", "train")
+_SUBMODULES = ("keras", "models", "ops", "predict", "tasks", "train")
 
-# What the TensorFlow part of Longformer's page names. This version does not hold them, and says that instead of
-# "no such name".
+# The TensorFlow classes, which an extra brings: not in __all__, so that a star import works without it.
 _TENSORFLOW = {
     f"TF{name}"
     for name in __all__
-    if name.startswith("Longformer")
-    and not name.startswith(("LongformerTokenizer", "LongformerConfig", "LongformerForCausalLM"))
+    if name.startswith(("Longformer", "Nystromformer"))
+    and not name.endswith(("Config", "Tokenizer", "TokenizerFast", "ForCausalLM"))
 }
 
 if TYPE_CHECKING:
@@ -111,11 +110,7 @@ def __getattr__(name: str) -> Any:
     elif name in _SUBMODULES:
         value = import_module(f"longspan.{name}")
     elif name in _TENSORFLOW:
-        raise ImportError(
-            f"{name} is not in longspan {__version__}: this version holds the PyTorch classes only "
-            f"(here: {name.removeprefix('TF')}). The TensorFlow classes will come with the extra `tensorflow`: "
-            'pip install "longspan[tensorflow]".'
-        )
+        value = getattr(import_module("longspan.keras"), name)
     else:
         raise AttributeError(f"module 'longspan' has no attribute {name!r}")
     globals()[name] = value

@@ -1,0 +1,355 @@
+"""What all twelve classes share: arguments, the way through the layers, training by the task's own loss, files.
+
+Shapes: B batch, N tokens, H heads, d hidden size.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+from . import checkpoints
+from .layers import Sight, first_true, linear, norm, refuse, table, take_rows
+from .outputs import Output
+
+_FLAGS = ("output_attentions", "output_hidden_states", "return_dict")
+_HUB = ("cache_dir", "revision", "token", "local_files_only")
+
+
+class PreTrainedModel(keras.Model):
+    """Base of all models: embeddings and encoder.
+
+    A family says by ``places`` where tokens are in their documents, (B, N) from 0, negative for the row of the table
+    before the first, and by ``look`` what its layers' attention needs to know. A head has the hooks ``make_head``,
+    ``score`` and ``task_loss``, which takes scores and labels in the order of ``score_names`` and ``label_names``.
+
+    Args:
+        config: a configuration of this package or of ``longspan``, or the dictionary of one.
+        name, dtype, trainable: as of every Keras model; ``dtype`` may be a policy, such as "mixed_bfloat16".
+    """
+
+    # of a family; ``call`` is without some arguments, the constructor has options
+    config_class: ClassVar[Any]
+    layer_class: ClassVar[Any]
+    without: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[tuple[str, ...]] = ()
+    # names of its heads in checkpoints, their activations in place of the configuration's (masked LM, classification),
+    # and whether padding takes no part in the loss of question answering
+    mlm_keys: ClassVar[tuple[str, str, str]]
+    choice_key: ClassVar[str | None]
+    activations: ClassVar[tuple[str, str] | None]
+    masks_padding: ClassVar[bool]
+    # of a head
+    default_global: ClassVar[str | None] = None
+    label_names: ClassVar[tuple[str, ...]] = ()
+    score_names: ClassVar[tuple[str, ...]] = ("logits",)
+    has_pooler: ClassVar[bool] = False
+    input_axes: ClassVar[int] = 2
+
+    def __init_subclass__(cls, output: type[Output] | None = None) -> None:
+        """Register a class that has an output, and give its ``call`` the arguments of family and head."""
+        super().__init_subclass__()
+        if output is None:
+            return
+        cls.output_class = output
+        keras.saving.register_keras_serializable(package="longspan")(cls)
+        shared = inspect.signature(PreTrainedModel.call)
+        *first, last = (p for name, p in shared.parameters.items() if name not in cls.without)
+        labels = [first[1].replace(name=name) for name in cls.label_names]
+        signature = shared.replace(parameters=[*first, *labels, last])
+        cls.arguments = [name for name in signature.parameters if name not in ("self", "training")]
+
+        @functools.wraps(PreTrainedModel.call)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            given = signature.bind(self, *args, **kwargs).arguments
+            return self.run(**{name: value for name, value in given.items() if name != "self"})
+
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        cls.call = call  # type: ignore[method-assign]
+
+    def __init__(self, config: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config = self.config_class.from_dict(config)
+        self.word = table(self, "embeddings-word_embeddings", config.vocab_size)
+        self.position = table(self, "embeddings-position_embeddings", config.positions[0])
+        self.token_type = table(self, "embeddings-token_type_embeddings", config.type_vocab_size)
+        self.norm = norm(self, "embeddings-LayerNorm")
+        self.drop = keras.layers.Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
+        self.encoder = [self.layer_class(config, i, self.dtype_policy) for i in range(config.num_hidden_layers)]
+        self.pooler = linear(self, "pooler-dense") if self.has_pooler else None
+        self.make_head()
+        self.built = True
+
+    def pack_maps(self, maps: list[Any], sight: Sight) -> dict[str, Any]:
+        """The attention maps of all layers, by name."""
+        return {"attentions": tuple(maps)}
+
+    def make_head(self) -> None:
+        """Make the layers of the head."""
+
+    def score(self, outputs: dict[str, Any], inputs: dict[str, Any], training: bool) -> dict[str, Any]:
+        """The head's scores by name, from the encoder's outputs."""
+        return {}
+
+    def call(
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        head_mask: Any = None,
+        global_attention_mask: Any = None,
+        token_type_ids: Any = None,
+        position_ids: Any = None,
+        inputs_embeds: Any = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> Any:
+        """The outputs for a batch of documents of any length.
+
+        Heads also take ``labels`` before ``training``, and return the task's loss: ids of words (B, N), of classes (B,)
+        or (B, N), or of choices (B,), -100 for none; numbers for a regression, and for several labels each. Question
+        answering takes ``start_positions`` and ``end_positions``, (B,); those outside the text are no targets.
+
+        Args:
+            input_ids: (B, N) ids; or a dictionary of all inputs, or a list of them in this order.
+            attention_mask: (B, N), 0 padding, on any side, 1 local, 2 global; by default no padding.
+            head_mask: (H,) or (layers, H), factors of the heads' probabilities. Longformer only.
+            global_attention_mask: (B, N), 0 local, 1 global; a global token on padding is ignored. Longformer only.
+            token_type_ids: (B, N), by default 0.
+            position_ids: (B, N), by default counted from 0: by Longformer over ids other than the padding id, by
+                Nyströmformer from each row's first valid token. The first token has position ``config.positions[1]``.
+            inputs_embeds: (B, N, d) in place of ``input_ids``.
+            output_attentions, output_hidden_states, return_dict: as in the configuration by default.
+            training: whether dropout is applied.
+
+        Raises:
+            ValueError, TypeError: naming the argument, what came and what is possible. A TensorFlow graph raises an
+                InvalidArgumentError for values; XLA and JAX's jit cannot, and make that row NaN.
+        """
+        raise NotImplementedError
+
+    def run(self, training: bool = False, **given: Any) -> Any:
+        """All of ``call``."""
+        inputs = self.inputs_of(**given)
+        outputs = self.encode(inputs, bool(training))
+        outputs |= self.score(outputs, inputs, bool(training))
+        labels = [inputs[name] for name in self.label_names]
+        if labels and all(x is not None for x in labels):
+            outputs["loss"] = self.task_loss([outputs[name] for name in self.score_names], labels, inputs)
+        packed = self.output_class(**outputs)
+        return packed if inputs["return_dict"] else packed.to_tuple()
+
+    def inputs_of(self, input_ids: Any = None, **given: Any) -> dict[str, Any]:
+        """All arguments of ``call`` by name: tensors, ids and masks in int32, flags as the configuration has them.
+
+        Raises:
+            ValueError: a name is unknown, or not exactly one of ``input_ids`` and ``inputs_embeds`` was given.
+        """
+        if isinstance(input_ids, list | tuple) and any(hasattr(x, "shape") for x in input_ids):
+            input_ids = dict(zip(self.arguments, input_ids, strict=False))
+        given |= input_ids if isinstance(input_ids, Mapping) else {"input_ids": input_ids}
+        for name in given:
+            if name not in self.arguments:
+                raise ValueError(
+                    f"{name!r} is no argument of {type(self).__name__}; it takes {', '.join(self.arguments)}"
+                )
+        inputs = {name: self.as_tensor(name, given.get(name)) for name in self.arguments}
+        for name in _FLAGS:
+            inputs[name] = getattr(self.config, name) if inputs[name] is None else inputs[name]
+        if (inputs["input_ids"] is None) == (inputs["inputs_embeds"] is None):
+            count = "neither" if inputs["input_ids"] is None else "both"
+            raise ValueError(f"give exactly one of input_ids and inputs_embeds, got {count}")
+        return inputs
+
+    def as_tensor(self, name: str, value: Any) -> Any:
+        """The argument ``name`` as a tensor: floats where they may be, else int32.
+
+        Raises:
+            TypeError: ids or positions are not whole numbers.
+        """
+        if value is None or name in _FLAGS:
+            return value
+        value = ops.convert_to_tensor(value)
+        if name == "labels" and not is_whole(value):
+            return value
+        if not is_whole(value) and name.endswith(("_ids", "_positions")):
+            raise TypeError(f"{name} must be of an integer dtype, got {value.dtype}")
+        return ops.cast(value, self.compute_dtype if name in ("inputs_embeds", "head_mask") else "int32")
+
+    def encode(self, inputs: dict[str, Any], training: bool) -> dict[str, Any]:
+        """The encoder's outputs by name."""
+        valid = valid_tokens(inputs)
+        hidden, wrong = self.embed(inputs, valid, training)
+        sight, fault = self.look(inputs, valid)
+        sight.with_maps = bool(inputs["output_attentions"])
+        hidden = hidden + ops.cast(wrong + fault, hidden.dtype)[:, None, None]
+        states, maps = [hidden], []
+        for layer in self.encoder:
+            hidden, found = layer(hidden, sight=sight, training=training)
+            states.append(hidden)
+            maps.append(found)
+        outputs = {"last_hidden_state": hidden, **(self.pack_maps(maps, sight) if sight.with_maps else {})}
+        if inputs["output_hidden_states"]:
+            outputs["hidden_states"] = tuple(states)
+        if self.pooler is not None:
+            outputs["pooler_output"] = ops.tanh(self.pooler(first_token(hidden, inputs)))
+        return outputs
+
+    def embed(self, inputs: dict[str, Any], valid: Any, training: bool) -> tuple[Any, Any]:
+        """Embeddings (B, N, d), and what :func:`.layers.refuse` adds to rows with impossible ids."""
+        config, words, types = self.config, inputs["input_ids"], inputs["token_type_ids"]
+        tables = {"input_ids": self.word, "token_type_ids": self.token_type, "position_ids": self.position}
+        wrong = ops.zeros(ops.shape(valid)[:1])
+        for name, rows in tables.items():
+            if (ids := inputs[name]) is not None:
+                outside = ops.any(ops.logical_or(ids < 0, ids >= rows.input_dim), axis=1)
+                wrong += refuse(outside, f"{name} must lie between 0 and {rows.input_dim - 1}")
+        places, (count, start, padding) = inputs["position_ids"], config.positions
+        if places is None:
+            places, period = self.places(inputs, valid), config.position_period
+            if period is not None:
+                places = ops.where(places < 0, places, places % period)
+            else:
+                message = (
+                    f"the input has more tokens than the {count - start} that the model has positions for; shorten it, "
+                    "use a model with a larger max_position_embeddings, or set position_period"
+                )
+                wrong += refuse(ops.any(places >= count - start, axis=1), message)
+            places = places + start
+        embeds = inputs["inputs_embeds"] if words is None else _look_up(self.word, words, config.pad_token_id)
+        kinds = self.token_type(ops.zeros((1, 1), "int32") if types is None else types)
+        hidden = embeds + _look_up(self.position, places, padding) + kinds
+        return self.drop(self.norm(hidden), training=training), wrong
+
+    # Training: compile(optimizer) is enough.
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The task's own loss of labels in ``y`` or in ``x``, or the one that was compiled, of the logits."""
+        labels = self.labels_of(x, y)
+        scores = [y_pred[name] for name in self.score_names if name in y_pred]
+        if self._compile_loss is not None:
+            return super().compute_loss(x, _single(labels), _single(scores), sample_weight, training)
+        if sample_weight is not None:
+            raise ValueError("sample_weight cannot weigh the task's own loss; compile with a loss of Keras")
+        if y is None and "loss" in y_pred:
+            return y_pred["loss"]
+        if not labels:
+            raise ValueError(f"there are no labels: give y, or {' and '.join(self.label_names) or 'a head'} in x")
+        return self.task_loss(scores, labels, self.inputs_of(x))
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Metrics see the logits; ``weighted_metrics`` leave out the labels -100."""
+        labels = self.labels_of(x, y)
+        if sample_weight is None and len(labels) == 1 and len(labels[0].shape) == 2:
+            sample_weight = ops.cast(labels[0] != -100, "float32")
+        scores = [y_pred[name] for name in self.score_names if name in y_pred]
+        return super().compute_metrics(x, _single(labels), _single(scores), sample_weight)
+
+    def predict_step(self, *args: Any) -> Any:
+        """As of Keras, without the loss: labels among the inputs have no place in predictions."""
+        *state, data = args
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(x, Mapping):
+            x = {name: value for name, value in x.items() if name not in self.label_names}
+        return super().predict_step(*state, (x,))
+
+    def labels_of(self, x: Any, y: Any) -> list[Any]:
+        """The labels in the order of ``label_names``, of ``y`` or else of ``x``; empty where there are none."""
+        names = self.label_names
+        found = y if y is not None else x if isinstance(x, Mapping) else {}
+        if not isinstance(found, Mapping):
+            found = dict(zip(names, found if len(names) > 1 else [found], strict=True))
+        return [self.as_tensor(name, found[name]) for name in names] if found.keys() >= set(names) else []
+
+    # Checkpoints and files.
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | os.PathLike[str], *, config: Any = None, from_pt: bool = True, **kwargs: Any
+    ) -> Any:
+        """Load a safetensors checkpoint, of the torch classes or of these, sharded or not.
+
+        Args:
+            name: a directory or a hub id.
+            config: in place of the checkpoint's.
+            from_pt: accepted: the checkpoints are the same.
+            kwargs: arguments of the class (``dtype``, ``name``, Longformer's ``max_global_tokens``), fields of the
+                configuration with other values than the checkpoint has, and for the hub ``cache_dir``, ``revision``,
+                ``token`` and ``local_files_only``.
+
+        Raises:
+            ValueError: the checkpoint is of another architecture, lacks weights of the encoder, or does not have the
+                shapes of its configuration.
+            FileNotFoundError: a file is missing.
+            TypeError: a keyword is no argument and no field.
+        """
+        del from_pt
+        folder = checkpoints.find(os.fspath(name), **{key: kwargs.pop(key) for key in _HUB if key in kwargs})
+        own = {key: kwargs.pop(key) for key in ("dtype", "name", "trainable", *cls.options) if key in kwargs}
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8")) if config is None else config
+        model = cls(cls.config_class.from_dict(content).replace(**kwargs), **own)
+        checkpoints.load(model, folder)
+        return model
+
+    def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
+        """Write config.json and model.safetensors, which the torch class of this name loads strictly."""
+        checkpoints.save(self, Path(directory))
+
+    def get_config(self) -> dict[str, Any]:
+        options = {name: getattr(self, name) for name in self.options}
+        return {**super().get_config(), "config": self.config.to_dict(), **options}
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", input_signature: Any = None, **kwargs: Any) -> Any:
+        """Export the model, by default with ids and masks of any batch and length.
+
+        Raises:
+            ValueError: a SavedModel is asked for on another backend than TensorFlow.
+        """
+        backend = keras.backend.backend()
+        if format == "tf_saved_model" and backend != "tensorflow":
+            raise ValueError(
+                f"a SavedModel needs KERAS_BACKEND=tensorflow, this is {backend!r}; save the model, and load and "
+                "export it there"
+            )
+        if input_signature is None:
+            shape, names = (None,) * self.input_axes, ("input_ids", "attention_mask")
+            input_signature = [{name: keras.InputSpec(shape=shape, dtype="int32", name=name) for name in names}]
+        return super().export(filepath, format=format, input_signature=input_signature, **kwargs)
+
+
+def is_whole(x: Any) -> bool:
+    """Whether a tensor is of an integer dtype."""
+    return "int" in keras.backend.standardize_dtype(x.dtype)
+
+
+def valid_tokens(inputs: dict[str, Any]) -> Any:
+    """(B, N) bool, False at padding."""
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    if mask is not None:
+        return mask != 0
+    return ops.ones(ops.shape(inputs["inputs_embeds"] if ids is None else ids)[:2], "bool")
+
+
+def first_token(hidden: Any, inputs: dict[str, Any]) -> Any:
+    """Hidden state (B, d) of each row's first valid token."""
+    return take_rows(hidden, first_true(valid_tokens(inputs)))[:, 0]
+
+
+def _look_up(vectors: Any, ids: Any, padding: int | None) -> Any:
+    rows = vectors(ids)
+    return rows if padding is None else ops.where(ops.expand_dims(ids == padding, -1), ops.stop_gradient(rows), rows)
+
+
+def _single(parts: list[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else parts or None
