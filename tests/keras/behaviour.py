@@ -84,6 +84,18 @@ def fit_learns_from_y_and_from_x() -> None:
 
 
 @check
+def a_word_steps_once_however_often_it_occurs() -> None:
+    x, y = rows(4), np.arange(4) % 2
+    model = classifier()
+    before = keras.ops.convert_to_numpy(model.word.embeddings)
+    # the first step of Adam is as long as the rate, whatever the gradient
+    model.compile(keras.optimizers.Adam(0.01, epsilon=1e-12), run_eagerly=True)
+    model.fit(x, y, batch_size=4, epochs=1, verbose=0)
+    step = np.abs(keras.ops.convert_to_numpy(model.word.embeddings) - before)
+    assert 0.0099 < step.max() < 0.0101, step.max()
+
+
+@check
 def other_heads_train() -> None:
     x = rows(4)
     words = np.where(x["attention_mask"] == 1, x["input_ids"], -100)

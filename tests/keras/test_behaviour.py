@@ -22,6 +22,7 @@ QUICK = (
     "a_loss_of_keras_sees_logits_and_labels",
     "a_saved_model_returns_the_same",
     "fit_learns_from_y_and_from_x",
+    "a_word_steps_once_however_often_it_occurs",
 )
 SLOW = (
     "other_heads_train",

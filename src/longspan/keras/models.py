@@ -226,7 +226,7 @@ class PreTrainedModel(keras.Model):
                 wrong += refuse(ops.any(places >= count - start, axis=1), message)
             places = places + start
         embeds = inputs["inputs_embeds"] if words is None else _look_up(self.word, words, config.pad_token_id)
-        kinds = self.token_type(ops.zeros((1, 1), "int32") if types is None else types)
+        kinds = _look_up(self.token_type, ops.zeros((1, 1), "int32") if types is None else types, None)
         hidden = embeds + _look_up(self.position, places, padding) + kinds
         return self.drop(self.norm(hidden), training=training), wrong
 
@@ -347,7 +347,10 @@ def first_token(hidden: Any, inputs: dict[str, Any]) -> Any:
 
 
 def _look_up(vectors: Any, ids: Any, padding: int | None) -> Any:
-    rows = vectors(ids)
+    # through reshape, whose gradient is dense: on TensorFlow Keras' optimizers square each row of a sparse gradient by
+    # itself, so that Adam's second moment of a token that occurs n times would not be that of its gradient
+    weights = ops.reshape(vectors.embeddings, (-1, vectors.output_dim))
+    rows = ops.cast(ops.take(weights, ids, axis=0), vectors.compute_dtype)
     return rows if padding is None else ops.where(ops.expand_dims(ids == padding, -1), ops.stop_gradient(rows), rows)
 
 
