@@ -63,7 +63,6 @@ def train(
         "data": {"path": str(data.absolute()), "bytes": data.stat().st_size},
         "shares": [recipe.validation, recipe.test],
         "seed": seed,
-        "options": {},
     }
     if (out / RUN).exists():
         check_same(out, read_json(out / RUN), run)

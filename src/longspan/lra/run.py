@@ -102,7 +102,6 @@ class _Run:
             "seed": self.seed,
             "data": str(self.data.absolute()),
             **dataclasses.asdict(self.settings),
-            "options": {},
         }
         if (self.out / RUN).exists():
             check_same(self.out, read_json(self.out / RUN), run)

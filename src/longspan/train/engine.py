@@ -28,7 +28,7 @@ from longspan.train.building import (
     texts_of,
 )
 from longspan.train.features import FeatureTable, write_features
-from longspan.train.identity import check_same, describe
+from longspan.train.identity import check_same, complete, describe
 from longspan.train.lock import hold
 from longspan.train.publishing import check_no_model, is_published, publish_model
 from longspan.train.result import Result, best_scores, load_result
@@ -161,7 +161,7 @@ class _Run:
         elif not self.features.exists():
             raise RuntimeError("the first process could not read the data")
         self.rows = FeatureTable(self.features)
-        check_same(self.out, self.rows.about["run"], run)
+        check_same(self.out, complete(self.rows.about["run"], run), run)
         # what was held out when the run began stays so: at first it was drawn without regard to classes
         self.sources = dataclasses.replace(self.sources, by_class=self.rows.about.get("by_class", False))
         self.task = type(self.task)(**self.rows.about["options"])

@@ -57,13 +57,6 @@ def check_same(out: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
     Raises:
         DifferentRun: a value is another, naming each.
     """
-    then = {
-        _RESOLVED: now[_RESOLVED],
-        **then,
-        "options": _chosen(then["options"]),
-    }  # an earlier version has no such line
-    for name in _STAMPS:  # an earlier version knew less of the files
-        then = {**then, name: _fill(then.get(name), now[name]) if name in then else now[name]}
     changes = [
         f"{name} was {_show(then.get(name))}, is {_show(now.get(name))}"
         for name in {**then, **now}
@@ -74,6 +67,12 @@ def check_same(out: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
             f"{out} holds a run with other arguments: {'; '.join(changes)}. "
             "Give the same ones to go on, or another folder to begin anew"
         )
+
+
+def complete(then: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What `describe` of an earlier version returned, with what that did not say taken from `now`."""
+    known = {_RESOLVED: now[_RESOLVED], **then, "options": _chosen(then["options"])}
+    return known | {name: _fill(then[name], now[name]) if name in then else now[name] for name in _STAMPS}
 
 
 def _chosen(options: dict[str, Any]) -> dict[str, Any]:
