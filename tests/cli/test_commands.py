@@ -15,7 +15,7 @@ from longspan.cli.main import app
 
 READING = {"--device", "--max-length", "--batch-tokens", "--help", "-h"}
 DOCUMENTS = {"FILE", "--model", "--encoding"} | READING
-DATA = {"CHECKPOINT", "DATA", "--out", "--layout", "--skip-bad", "--stride", "--json"} | READING
+DATA = {"CHECKPOINT", "DATA", "--out", "--layout", "--option", "--skip-bad", "--stride", "--json"} | READING
 NO_ANSWER = {"--no-answer", "--always-answer"}
 FLAGS = {
     "longspan": {"--version", "--help", "-h"},
