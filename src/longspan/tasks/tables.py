@@ -156,16 +156,19 @@ def _read_csv(path: str) -> Iterator[Fields | BadRow]:
     Where quotes are wrong, nobody knows where the record ends: only its first line is given up, and those behind it
     are read again, so that one stray quote does not swallow the rest of the file.
     """
-    # Python's own limit, 131,072 characters, is shorter than many a document; there is one for the whole process. It
-    # also bounds what an open quote keeps in memory.
+    # Python's own limit, 131,072 characters, is shorter than many a document; there is one for the whole process.
     csv.field_size_limit(max(csv.field_size_limit(), LINE_LIMIT))
     unread = open_lines(path)
     again: deque[tuple[int, str] | BadRow] = deque()
     record: list[tuple[int, str] | BadRow] = []
 
     def lines() -> Iterator[str]:
+        length = 0
         while (line := again.popleft() if again else next(unread, None)) is not None:
+            length = length * bool(record) + (0 if isinstance(line, BadRow) else len(line[1]))
             record.append(line)
+            if length > LINE_LIMIT and len(record) > 1:  # what an open quote keeps in memory
+                raise csv.Error(f"a record of more than {LINE_LIMIT:,} characters")
             yield "" if isinstance(line, BadRow) else line[1] + "\n"
 
     reader = csv.reader(lines(), strict=True)
