@@ -25,7 +25,7 @@ class Output(dict):
         def flatten(output: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
             return tuple(output.values()), tuple(output)
 
-        def unflatten(names: tuple[str, ...], values: Iterable[Any]) -> Any:
+        def unflatten(names: Any, values: Iterable[Any]) -> Any:
             return cls(zip(names, values, strict=True))
 
         optree.register_pytree_node(cls, lambda x: (*flatten(x), tuple(x)), unflatten, namespace="keras")
