@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from longspan.train.recipe_files import check_keys, list_files, read_file
+
 FOLDER = Path(__file__).parent / "recipes"
 
 _TEXTS = ("about", "command", "cost", "source")
@@ -48,7 +50,7 @@ class Recipe:
 
 def list_recipes() -> list[str]:
     """The names of the recipes that ship with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return list_files(FOLDER)
 
 
 def read_recipe(name: str) -> Recipe:
@@ -58,26 +60,11 @@ def read_recipe(name: str) -> Recipe:
         OSError: the file cannot be read.
         ValueError: there is no such recipe, or it is not one; the message says where and why.
     """
-    import yaml
-
-    path = FOLDER / f"{name}.yaml" if name in list_recipes() else Path(name)
-    if not path.is_file():
-        raise ValueError(f"there is no recipe {name!r}, nor such a file; the recipes are {', '.join(list_recipes())}")
-    try:
-        return _parse(path.stem, yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    return read_file(name, FOLDER, _parse)
 
 
-def _parse(name: str, content: Any) -> Recipe:
-    if not isinstance(content, dict):
-        raise ValueError("a recipe must be a mapping of names to values")
-    unknown = sorted(set(map(str, content)) - set(_KEYS))
-    if unknown:
-        raise ValueError(f"a recipe has no key {', '.join(unknown)}; it has {', '.join(_KEYS)}")
-    missing = [key for key in (*_TEXTS, "expected", "stages") if key not in content]
-    if missing:
-        raise ValueError(f"the recipe lacks {', '.join(missing)}")
+def _parse(name: str, content: dict[str, Any]) -> Recipe:
+    check_keys(content, _KEYS, (*_TEXTS, "expected", "stages"))
     kinds: dict[str, Any] = {key: str for key in _TEXTS} | {"expected": dict, "settings": dict, "stages": list}
     for key, kind in kinds.items():
         if not isinstance(content.get(key, kind()), kind):
