@@ -16,7 +16,7 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 PYTEST := $(ONE_THREAD) $(OFFLINE) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format docs bench bench-gpu bench-million bench-quick train-contracts picture wheel clean
+.PHONY: help install demo test test-slow lint format docs bench bench-gpu bench-keras bench-million bench-quick train-contracts picture wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ bench: $(READY) ## Measure everything against its peers, each figure after a che
 
 bench-gpu: $(READY) ## Check and measure the attention backends on a CUDA device, in under eight minutes
 	$(OFFLINE) $(BIN)/python -m benchmarks.gpu
+
+bench-keras: $(READY) ## Measure the TensorFlow classes beside those of transformers 4.57, whose environment it builds
+	$(OFFLINE) $(BIN)/python -m benchmarks.keras --old $(ARGS)
 
 bench-million: $(READY) ## Measure one pass over a million tokens; about 15 minutes more
 	$(OFFLINE) $(BIN)/python -m benchmarks million $(ARGS)

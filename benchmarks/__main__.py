@@ -15,6 +15,7 @@ import tempfile
 import traceback
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,6 +25,8 @@ from .results import RESULTS, Run, quiet
 
 PARTS = ("startup", "attention", "nystrom", "layer", "short", "forward", "ragged", "train", "length", "long")
 EXTRA = ("million",)
+OWN = ("keras",)
+"""Parts with a command of their own."""
 PICTURES = Path(__file__).parents[1] / "docs" / "images"
 
 
@@ -57,8 +60,8 @@ def main() -> None:
         sys.exit(f"failed, and without any figure: {', '.join(failed)}")
 
 
-def run_parts(parts: tuple[str, ...], quick: bool, folder: Path) -> list[str]:
-    """Run parts, save each one's result in ``folder``, print its tables; returns the parts that failed.
+def run_parts(parts: tuple[str, ...], quick: bool, folder: Path, **options: Any) -> list[str]:
+    """Run parts, with ``options``, save each one's result in ``folder``, print its tables; returns those that failed.
 
     A part's old figures are gone as soon as it begins: the file says that it did not finish until it has, also where
     the process is killed.
@@ -69,7 +72,7 @@ def run_parts(parts: tuple[str, ...], quick: bool, folder: Path) -> list[str]:
         run = Run(part, quick)
         run.fail(folder, "it did not finish")
         try:
-            import_module(f".parts.{part}", __package__).fill(run)
+            import_module(f".parts.{part}", __package__).fill(run, **options)
             run.finish(folder)
         except Exception as error:
             traceback.print_exc()

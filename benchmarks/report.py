@@ -10,7 +10,20 @@ from typing import Any
 from .bars import BARS, Bar, unit
 from .results import load
 
-ORDER = ("forward", "layer", "attention", "short", "train", "nystrom", "ragged", "length", "long", "million", "startup")
+ORDER = (
+    "forward",
+    "layer",
+    "attention",
+    "short",
+    "train",
+    "nystrom",
+    "ragged",
+    "length",
+    "long",
+    "million",
+    "keras",
+    "startup",
+)
 HEADLINES = (
     ("forward.transformers", "Base-size Longformer, forward, 4,096 tokens", "`transformers` Longformer"),
     ("forward.roberta", "the same", "RoBERTa with SDPA"),
@@ -131,10 +144,11 @@ def _bar_row(bar: Bar, measure: dict[str, Any] | None) -> str:
 
 def _part(part: str, result: dict[str, Any]) -> list[str]:
     machine = result["machine"]
+    command = result.get("command", f"python -m benchmarks {part}")
     lines = [
         f"## {import_module(f'.parts.{part}', __package__).TITLE}",
         "",
-        f"`python -m benchmarks {part}`, {result['date']}, commit {result['commit']}, {result['minutes']:.1f} minutes. "
+        f"`{command}`, {result['date']}, commit {result['commit']}, {result['minutes']:.1f} minutes. "
         f"{machine['processor']} ({machine['capability']}), {machine['threads']} threads, best float32 matrix rate "
         f"{machine['matrix_gflops']:.0f} GFLOP/s; torch {machine['torch']}, transformers {machine['transformers']}, "
         f"Python {machine['python']}.",

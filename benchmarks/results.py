@@ -31,6 +31,7 @@ class Run:
         groups: tables of contenders.
         measures: single values by key, which ``benchmarks.bars`` reads.
         notes: sentences for the report.
+        command: that runs the part, where it is not ``python -m benchmarks PART``.
     """
 
     part: str
@@ -39,6 +40,7 @@ class Run:
     groups: list[dict[str, Any]] = field(default_factory=list)
     measures: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    command: str | None = None
     started: float = field(default_factory=time.perf_counter)
 
     def compare(self, title: str, contenders: Sequence[Contender], repetitions: int, baseline: Contender) -> None:
@@ -54,7 +56,12 @@ class Run:
         self.refresh_rate()
         time_in_turn(contenders, 2 if self.quick else repetitions)
         self.refresh_rate()
-        memory = [self.memory(contender) for contender in contenders]
+        self.tabulate(title, contenders, baseline, [self.memory(contender) for contender in contenders])
+
+    def tabulate(
+        self, title: str, contenders: Sequence[Contender], baseline: Contender, memory: Sequence[dict[str, Any]]
+    ) -> None:
+        """Add the table of contenders that were checked and timed; ``memory`` is what :func:`fresh` said of each."""
         rows = [self._row(c, baseline, m) for c, m in zip(contenders, memory, strict=True)]
         self.groups.append(
             {"title": title, "baseline": baseline.name, "repetitions": len(baseline.seconds), "rows": rows}
@@ -127,6 +134,7 @@ class Run:
     def _write(self, folder: Path, found: dict[str, Any]) -> Path:
         result = {
             "part": self.part,
+            **({} if self.command is None else {"command": self.command}),
             "quick": self.quick,
             "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "commit": commit(),

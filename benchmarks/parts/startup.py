@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..fresh import status, trim
+from ..memory import status, trim
 from ..models import LONGFORMER, ROBERTA, build
 from ..results import Run
 from ..sizes import sizes
