@@ -1,4 +1,4 @@
-"""What all twelve classes share: arguments, the way through the layers, training by the task's own loss, files.
+"""What all twelve classes share: arguments and the way through the layers.
 
 Shapes: B batch, N tokens, H heads, d hidden size.
 """
@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from . import checkpoints
+from .files import KeptInFiles
 from .layers import Sight, first_true, linear, norm, refuse, table, take_rows
 from .outputs import Output
+from .training import TrainedByTask
 
 _FLAGS = ("output_attentions", "output_hidden_states", "return_dict")
-_HUB = ("cache_dir", "revision", "token", "local_files_only")
 
 
-class PreTrainedModel(keras.Model):
+class PreTrainedModel(TrainedByTask, KeptInFiles):
     """Base of all models: embeddings and encoder.
 
     A family says by ``places`` where tokens are in their documents, (B, N) from 0, negative for the row of the table
@@ -36,11 +33,9 @@ class PreTrainedModel(keras.Model):
         name, dtype, trainable: as of every Keras model; ``dtype`` may be a policy, such as "mixed_bfloat16".
     """
 
-    # of a family; ``call`` is without some arguments, the constructor has options
-    config_class: ClassVar[Any]
+    # of a family; ``call`` is without some arguments
     layer_class: ClassVar[Any]
     without: ClassVar[tuple[str, ...]] = ()
-    options: ClassVar[tuple[str, ...]] = ()
     # names of its heads in checkpoints, their activations in place of the configuration's (masked LM, classification),
     # and whether padding takes no part in the loss of question answering
     mlm_keys: ClassVar[tuple[str, str, str]]
@@ -49,10 +44,7 @@ class PreTrainedModel(keras.Model):
     masks_padding: ClassVar[bool]
     # of a head
     default_global: ClassVar[str | None] = None
-    label_names: ClassVar[tuple[str, ...]] = ()
-    score_names: ClassVar[tuple[str, ...]] = ("logits",)
     has_pooler: ClassVar[bool] = False
-    input_axes: ClassVar[int] = 2
 
     def __init_subclass__(cls, output: type[Output] | None = None) -> None:
         """Register a class that has an output, and give its ``call`` the arguments of family and head."""
@@ -230,103 +222,6 @@ class PreTrainedModel(keras.Model):
         hidden = embeds + _look_up(self.position, places, padding) + kinds
         return self.drop(self.norm(hidden), training=training), wrong
 
-    # Training: compile(optimizer) is enough.
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The task's own loss of labels in ``y`` or in ``x``, or the one that was compiled, of the logits."""
-        labels = self.labels_of(x, y)
-        scores = [y_pred[name] for name in self.score_names if name in y_pred]
-        if self._compile_loss is not None:
-            return super().compute_loss(x, _single(labels), _single(scores), sample_weight, training)
-        if sample_weight is not None:
-            raise ValueError("sample_weight cannot weigh the task's own loss; compile with a loss of Keras")
-        if y is None and "loss" in y_pred:
-            return y_pred["loss"]
-        if not labels:
-            raise ValueError(f"there are no labels: give y, or {' and '.join(self.label_names) or 'a head'} in x")
-        return self.task_loss(scores, labels, self.inputs_of(x))
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Metrics see the logits; ``weighted_metrics`` leave out the labels -100."""
-        labels = self.labels_of(x, y)
-        if sample_weight is None and len(labels) == 1 and len(labels[0].shape) == 2:
-            sample_weight = ops.cast(labels[0] != -100, "float32")
-        scores = [y_pred[name] for name in self.score_names if name in y_pred]
-        return super().compute_metrics(x, _single(labels), _single(scores), sample_weight)
-
-    def predict_step(self, *args: Any) -> Any:
-        """As of Keras, without the loss: labels among the inputs have no place in predictions."""
-        *state, data = args
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(x, Mapping):
-            x = {name: value for name, value in x.items() if name not in self.label_names}
-        return super().predict_step(*state, (x,))
-
-    def labels_of(self, x: Any, y: Any) -> list[Any]:
-        """The labels in the order of ``label_names``, of ``y`` or else of ``x``; empty where there are none."""
-        names = self.label_names
-        found = y if y is not None else x if isinstance(x, Mapping) else {}
-        if not isinstance(found, Mapping):
-            found = dict(zip(names, found if len(names) > 1 else [found], strict=True))
-        return [self.as_tensor(name, found[name]) for name in names] if found.keys() >= set(names) else []
-
-    # Checkpoints and files.
-
-    @classmethod
-    def from_pretrained(
-        cls, name: str | os.PathLike[str], *, config: Any = None, from_pt: bool = True, **kwargs: Any
-    ) -> Any:
-        """Load a safetensors checkpoint, of the torch classes or of these, sharded or not.
-
-        Args:
-            name: a directory or a hub id.
-            config: in place of the checkpoint's.
-            from_pt: accepted: the checkpoints are the same.
-            kwargs: arguments of the class (``dtype``, ``name``, Longformer's ``max_global_tokens``), fields of the
-                configuration with other values than the checkpoint has, and for the hub ``cache_dir``, ``revision``,
-                ``token`` and ``local_files_only``.
-
-        Raises:
-            ValueError: the checkpoint is of another architecture, lacks weights of the encoder, or does not have the
-                shapes of its configuration.
-            FileNotFoundError: a file is missing.
-            TypeError: a keyword is no argument and no field.
-        """
-        del from_pt
-        folder = checkpoints.find(os.fspath(name), **{key: kwargs.pop(key) for key in _HUB if key in kwargs})
-        own = {key: kwargs.pop(key) for key in ("dtype", "name", "trainable", *cls.options) if key in kwargs}
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8")) if config is None else config
-        model = cls(cls.config_class.from_dict(content).replace(**kwargs), **own)
-        checkpoints.load(model, folder)
-        return model
-
-    def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
-        """Write config.json and model.safetensors, which the torch class of this name loads strictly."""
-        checkpoints.save(self, Path(directory))
-
-    def get_config(self) -> dict[str, Any]:
-        options = {name: getattr(self, name) for name in self.options}
-        return {**super().get_config(), "config": self.config.to_dict(), **options}
-
-    def export(self, filepath: Any, format: str = "tf_saved_model", input_signature: Any = None, **kwargs: Any) -> Any:
-        """Export the model, by default with ids and masks of any batch and length.
-
-        Raises:
-            ValueError: a SavedModel is asked for on another backend than TensorFlow.
-        """
-        backend = keras.backend.backend()
-        if format == "tf_saved_model" and backend != "tensorflow":
-            raise ValueError(
-                f"a SavedModel needs KERAS_BACKEND=tensorflow, this is {backend!r}; save the model, and load and "
-                "export it there"
-            )
-        if input_signature is None:
-            shape, names = (None,) * self.input_axes, ("input_ids", "attention_mask")
-            input_signature = [{name: keras.InputSpec(shape=shape, dtype="int32", name=name) for name in names}]
-        return super().export(filepath, format=format, input_signature=input_signature, **kwargs)
-
 
 def is_whole(x: Any) -> bool:
     """Whether a tensor is of an integer dtype."""
@@ -352,7 +247,3 @@ def _look_up(vectors: Any, ids: Any, padding: int | None) -> Any:
     weights = ops.reshape(vectors.embeddings, (-1, vectors.output_dim))
     rows = ops.cast(ops.take(weights, ids, axis=0), vectors.compute_dtype)
     return rows if padding is None else ops.where(ops.expand_dims(ids == padding, -1), ops.stop_gradient(rows), rows)
-
-
-def _single(parts: list[Any]) -> Any:
-    return parts[0] if len(parts) == 1 else parts or None
