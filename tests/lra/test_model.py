@@ -1,5 +1,7 @@
 """The classifier: padding, pooling, pre-norm blocks, and that softmax attention is what it says."""
 
+from importlib import import_module
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -74,7 +76,7 @@ def test_softmax_is_a_plain_pre_norm_transformer():
     """Against the formula, written out with the same weights."""
     net = make("softmax", layers=1)
     ids = draw(12)
-    layer = net.encoder.encoder.layer[0].layer
+    layer = net.encoder.encoder.layer[0]
     embeddings = net.encoder.embeddings
     with torch.no_grad():
         x = embeddings.word_embeddings(ids) + embeddings.token_type_embeddings.weight[0]
@@ -86,7 +88,7 @@ def test_softmax_is_a_plain_pre_norm_transformer():
         )
         context = torch.softmax(q @ k.transpose(-1, -2) / 8**0.5, -1) @ v
         x = x + block.output.dense(context.transpose(1, 2).flatten(2))
-        x = x + layer.output.dense(F.gelu(layer.intermediate.dense(layer.output.LayerNorm(x))))
+        x = x + layer.output.dense(F.gelu(layer.intermediate[0].dense(layer.output.LayerNorm(x))))
         expected = net.head(net.norm(x).sum(1) / 48)
         assert error(net(ids), expected) < 1e-5
 
@@ -131,6 +133,22 @@ def test_every_weight_that_takes_part_learns(model):
     still = {name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()}
     # a bias that is the same for every key cancels in the softmax
     assert all("key" in name and name.endswith("bias") for name in still), still
+
+
+@pytest.mark.parametrize("model", ["longformer", "nystromformer"])
+def test_long_rows_are_read_in_pieces_all_the_same(model, monkeypatch):
+    net, ids = make(model, window=6), draw(40, 33)
+    with torch.no_grad():
+        whole = net(ids)
+        attention = import_module(f"longspan.models.{model}.attention")
+        monkeypatch.setattr(attention, "PIECE", 8)
+        monkeypatch.setattr(attention, "LEAST_PIECES", 0)
+        streamed = []
+        kind = type(net.encoder.encoder.layer[0].attention.self)
+        stream = kind.stream
+        monkeypatch.setattr(kind, "stream", lambda *args: streamed.append(1) or stream(*args))
+        assert error(net(ids), whole) < 1e-5
+    assert len(streamed) == 2
 
 
 def test_no_such_model():

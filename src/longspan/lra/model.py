@@ -15,25 +15,6 @@ from longspan.models.longformer import LongformerConfig, LongformerModel
 from longspan.models.nystromformer import NystromformerConfig, NystromformerModel
 
 
-class PreNormLayer(nn.Module):
-    """A layer of either family with its norms in front: ``h + f(LayerNorm(h))`` for both of its halves.
-
-    The parameters are those of the layer; only the order of its parts differs.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, hidden_states: Tensor, *args: Any, spare: Tensor | None = None) -> tuple[Any, ...]:
-        """Hidden states (B, N, d), then the maps of the self-attention."""
-        block, output = self.layer.attention, self.layer.output
-        context, *maps = block.self(block.output.LayerNorm(hidden_states), *args)
-        hidden_states = hidden_states + block.output.dropout(block.output.dense(context))
-        widened = output.dropout(self.layer.intermediate(output.LayerNorm(hidden_states)))
-        return hidden_states + output.dropout(output.dense(widened)), *maps
-
-
 class Classifier(nn.Module):
     """From documents to the scores of classes.
 
@@ -120,7 +101,7 @@ def _make_encoder(model: str, settings: Settings, vocabulary: int) -> nn.Module:
         if isinstance(module, nn.Linear | nn.Conv2d):  # a width of 64 learns slowly from the spread of large models
             module.reset_parameters()
     encoder.embeddings.LayerNorm = nn.Identity()  # each block has one in front
-    layers = encoder.encoder.layer
-    for i, layer in enumerate(layers):
-        layers[i] = PreNormLayer(layer)
+    for layer in encoder.encoder.layer:
+        layer.attention.output.norm_first = layer.output.norm_first = True
+        layer.intermediate = nn.Sequential(layer.intermediate, nn.Dropout(settings.dropout))
     return encoder

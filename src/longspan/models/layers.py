@@ -90,7 +90,7 @@ def activation(name: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Ten
 class ResidualOutput(nn.Module):
     """``LayerNorm(dropout(W x) + residual)``: what ends both halves of a layer (post-norm).
 
-    In a causal model the norm stands in front of the half (pre-norm): :meth:`before` has it.
+    With ``norm_first``, as in a causal model, the norm stands in front of the half (pre-norm): :meth:`before` has it.
     """
 
     def __init__(self, config: Any, input_size: int) -> None:
@@ -158,7 +158,7 @@ class AttentionBlock(nn.Module):
 
 
 class TransformerLayer(GradientCheckpointingLayer):
-    """A layer around any self-attention: post-norm, or pre-norm in a causal model.
+    """A layer around any self-attention: post-norm, or pre-norm where both its outputs have ``norm_first``.
 
     The self-attention is a module that takes the hidden states (B, N, d) and whatever else the layer is given, and
     returns the context (B, N, d) followed by the maps it was asked for. It may also offer to read long input in
@@ -204,7 +204,7 @@ class TransformerLayer(GradientCheckpointingLayer):
         if result is None:
             result = torch.empty_like(hidden_states, memory_format=torch.contiguous_format)
         flat_input, flat_result = hidden_states.flatten(0, 1), result.flatten(0, 1)
-        for rows, context in attention.stream(hidden_states, result, *args):
+        for rows, context in attention.stream(self.attention.output.before(hidden_states), result, *args):
             flat_result[rows] = self._feed_forward(self.attention.output(context, flat_input[rows]))
         return result
 
