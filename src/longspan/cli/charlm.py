@@ -13,6 +13,7 @@ import typer
 
 from longspan.cli.assignments import read_assignments
 from longspan.cli.console import out, printable, user_errors
+from longspan.cli.options import Device, OneJson, Settings, Threads, set_threads
 from longspan.cli.training_progress import training_progress
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ Data = Annotated[
     Path,
     typer.Option(metavar="FILE", help="The text: enwik8, text8 or any other, packed or not.", show_default=False),
 ]
-Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="Such as cpu or cuda.")]
-Threads = Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help="Threads of PyTorch on a CPU.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 @app.callback()
@@ -45,11 +43,8 @@ def train(
     seed: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Of weights, dropout and places.")] = 0,
     device: Device = None,
     threads: Threads = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Another setting of the recipe; may be given again."),
-    ] = None,
-    as_json: AsJson = False,
+    set_: Settings = None,
+    as_json: OneJson = False,
 ) -> None:
     """Train a model in the stages of a recipe; it is then in DIR/model.
 
@@ -61,7 +56,7 @@ def train(
 
     changes = read_assignments(set_, KINDS, "--set")
     with user_errors():
-        _set_threads(threads)
+        set_threads(threads)
         from longspan.charlm.recipe import read_recipe
         from longspan.charlm.run import train as run
 
@@ -99,7 +94,7 @@ def evaluate(
     limit: Annotated[int, typer.Option(metavar="CHARACTERS", min=0, help="Most that are scored; 0 for all.")] = 0,
     device: Device = None,
     threads: Threads = None,
-    as_json: AsJson = False,
+    as_json: OneJson = False,
 ) -> None:
     """Score a model by the Longformer paper's protocol: overlapping sequences, of each the last characters.
 
@@ -109,7 +104,7 @@ def evaluate(
     Exit codes: 0 fine; 1 the model or the text cannot be used; 2 wrong usage.
     """
     with user_errors():
-        _set_threads(threads)
+        set_threads(threads)
         from longspan.charlm.evaluating import evaluate as score
         from longspan.charlm.texts import PARTS, read_text, split_text
 
@@ -148,7 +143,7 @@ def generate(
     seed: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Another one for another text.")] = 0,
     device: Device = None,
     threads: Threads = None,
-    as_json: AsJson = False,
+    as_json: OneJson = False,
 ) -> None:
     """Print a text of any length as it comes, in constant memory and time per character.
 
@@ -158,7 +153,7 @@ def generate(
         raise typer.BadParameter("0 has no end, which --json would have to wait for", param_hint="--characters")
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     with user_errors():
-        _set_threads(threads)
+        set_threads(threads)
         from longspan.charlm.generating import generate as go_on
 
         begun = prompt.encode("utf-8", "surrogateescape")
@@ -179,13 +174,6 @@ def generate(
 def _safe(text: str) -> str:
     """Text that cannot steer a terminal; tabs stay."""
     return "\t".join(map(printable, text.split("\t")))
-
-
-def _set_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def _load(model: str, device: str | None) -> LongformerForCausalLM:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from longspan.cli.options import OneJson
 
-def info(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+
+def info(as_json: OneJson = False) -> None:
     """Print versions, devices and attention backends: what a report of a fault should hold."""
     from rich.table import Table
     from rich.text import Text

@@ -10,6 +10,7 @@ import typer
 
 from longspan.cli.assignments import read_assignments
 from longspan.cli.console import fail, one_line, out, printable, user_errors
+from longspan.cli.options import Device, OneJson, Settings, Threads, set_threads
 from longspan.cli.training_progress import training_progress
 
 app = typer.Typer(no_args_is_help=True)
@@ -108,13 +109,10 @@ def run(
     protocol: Annotated[str, typer.Option(metavar="NAME", help="nystromformer or original.")] = "nystromformer",
     steps: Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help="Optimizer steps.")] = None,
     seed: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Of weights, dropout and order.")] = 0,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="Such as cpu or cuda.")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help="Threads of PyTorch on a CPU.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the protocol; may be given again."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    device: Device = None,
+    threads: Threads = None,
+    set_: Settings = None,
+    as_json: OneJson = False,
 ) -> None:
     """Train a model on a task by a protocol, and test the weights of the best evaluation.
 
@@ -129,10 +127,7 @@ def run(
     if steps is not None:
         changes["steps"] = steps
     with user_errors():
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
+        set_threads(threads)
         from longspan.lra.run import run_task
 
         try:

@@ -27,6 +27,11 @@ Device = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="cpu, cuda, ...; by default the first accelerator, else the CPU."),
 ]
+Threads = Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help="Threads of PyTorch on a CPU.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be given again."),
+]
 MaxLength = Annotated[
     int | None,
     typer.Option(metavar="TOKENS", min=1, help="Length of a window; by default as much as the model reads."),
@@ -48,3 +53,11 @@ TaskOptions = Annotated[
     ),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them, instead of stopping.")]
+
+
+def set_threads(threads: int | None) -> None:
+    """Do what ``Threads`` asks for; None leaves PyTorch's choice."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
