@@ -155,6 +155,23 @@ def test_jpeg_pictures_are_read_and_called_lossy(tmp_path, packed):
     assert [label for _, label in rows["train"]] != sorted(label for _, label in rows["train"])
 
 
+def test_pictures_of_another_size_are_refused(tmp_path):
+    """A part of one would be cut off in silence."""
+    pytest.importorskip("PIL")
+    from PIL import Image
+
+    path = tmp_path / "train/cat/1.jpg"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (64, 32)).save(path)
+    with pytest.raises(DataError, match=r"cat/1\.jpg: a picture of 32 x 32 is expected, got 64 x 32"):
+        list(read_cifar(tmp_path, "train", 1024))
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata/0.npy").write_text("train/cat 1.jpg 0 1\n" * 2)
+    for task, side in (("pathfinder32", 32), ("pathfinder64", 64)):
+        with pytest.raises(DataError, match=rf"1\.jpg: a picture of {side} x {side} is expected, got 64 x 32"):
+            list(KINDS[task].read(tmp_path, "train", side**2))
+
+
 def test_published_pathfinder_folders(tmp_path):
     pytest.importorskip("PIL")
     from PIL import Image

@@ -68,13 +68,13 @@ def read_cifar(data: Path, part: str, max_length: int) -> Iterator[Row]:
         yield [to_gray(pixels[i].reshape(3, SIDE * SIDE).T)[:max_length]], int(labels[i])
 
 
-def read_pathfinder(data: Path, part: str, max_length: int) -> Iterator[Row]:
+def read_pathfinder(data: Path, part: str, max_length: int, side: int = SIDE) -> Iterator[Row]:
     """Published pictures of one difficulty: the folders ``imgs`` and ``metadata``, split 80/10/10 by a fixed shuffle.
 
     A picture whose file is empty, of which the published data has one, is left out.
 
     Raises:
-        DataError: a line of the metadata or a picture cannot be read.
+        DataError: a line of the metadata or a picture cannot be read, or a picture is not ``side`` x ``side``.
         OSError: a file cannot be opened.
     """
     entries = []
@@ -94,7 +94,7 @@ def read_pathfinder(data: Path, part: str, max_length: int) -> Iterator[Row]:
         path, label = entries[i]
         content = path.read_bytes()
         if content:
-            yield [_open_picture(content, str(path), "L").ravel()[:max_length]], label
+            yield [_open_picture(content, str(path), "L", side).ravel()[:max_length]], label
 
 
 def to_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -154,7 +154,7 @@ def _read_jpeg(data: Path, part: str, max_length: int) -> Iterator[Row]:
         label = Path(path).parent.name
         if label not in CLASSES:
             raise DataError(f"{path}: the folder must be one of {', '.join(CLASSES)}")
-        yield [to_gray(_open_picture(content, path, "RGB")).ravel()[:max_length]], CLASSES.index(label)
+        yield [to_gray(_open_picture(content, path, "RGB", SIDE)).ravel()[:max_length]], CLASSES.index(label)
 
 
 def _in_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -169,12 +169,16 @@ def _in_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield member.name, file.read()
 
 
-def _open_picture(content: bytes, name: str, mode: str) -> NDArray[np.uint8]:
+def _open_picture(content: bytes, name: str, mode: str, side: int) -> NDArray[np.uint8]:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise ImportError('pictures are read with pillow: pip install "longspan[lra]"') from None
     try:
-        return np.asarray(Image.open(io.BytesIO(content)).convert(mode))
+        picture = Image.open(io.BytesIO(content)).convert(mode)
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{name}: no picture: {error}") from None
+    if picture.size != (side, side):
+        width, height = picture.size
+        raise DataError(f"{name}: a picture of {side} x {side} is expected, got {width} x {height}")
+    return np.asarray(picture)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,14 +38,12 @@ class DataKind:
         classes: how many.
         vocabulary: ids are below it.
         documents: of each row.
-        pictures: whether rows are square pictures.
     """
 
     read: Reader
     classes: int
     vocabulary: int
     documents: int = 1
-    pictures: bool = False
 
 
 def read_listops(data: Path, part: str, max_length: int) -> Iterator[Row]:
@@ -114,9 +113,9 @@ KINDS = {
     "listops": DataKind(read_listops, CLASSES, 16),
     "text": DataKind(read_text, 2, BYTES),
     "retrieval": DataKind(read_retrieval, 2, BYTES, documents=2),
-    "image": DataKind(read_cifar, 10, 256, pictures=True),
-    "pathfinder32": DataKind(read_pathfinder, 2, 256, pictures=True),
-    "pathfinder64": DataKind(read_pathfinder, 2, 256, pictures=True),
+    "image": DataKind(read_cifar, 10, 256),
+    "pathfinder32": DataKind(read_pathfinder, 2, 256),
+    "pathfinder64": DataKind(partial(read_pathfinder, side=64), 2, 256),
 }
 """Task -> what its data is like."""
 
