@@ -116,6 +116,15 @@ def test_global_tokens_are_the_first_ones():
     assert error(found[0], found[1]) > 1e-4 and error(found[1], found[2]) > 1e-4
 
 
+def test_global_tokens_are_those_that_are_seen():
+    """A picture that begins with black pixels, which are masked, has a global token all the same."""
+    ids = draw(40)
+    ids[:, :7] = 0
+    with torch.no_grad():
+        found = [make("longformer", global_tokens=n, window=2)(ids) for n in (0, 1, 2)]
+    assert error(found[0], found[1]) > 1e-4 and error(found[1], found[2]) > 1e-4
+
+
 def test_two_documents_are_one_row():
     net = make("nystromformer", documents=2)
     ids = draw(20, 9, 33, 12)

@@ -51,7 +51,8 @@ class Classifier(nn.Module):
         place = torch.arange(ids.shape[1], device=ids.device)
         given: dict[str, Any] = {"attention_mask": mask.long(), "position_ids": (place + self.offset).expand_as(ids)}
         if self.global_tokens:
-            given["global_attention_mask"] = (place < self.global_tokens).expand_as(ids)
+            # the first ones that are seen: pictures may begin with masked pixels
+            given["global_attention_mask"] = mask & (mask.cumsum(1) <= self.global_tokens)
         states = self.norm(self.encoder(ids, **given).last_hidden_state)
         if self.first_id is not None:
             pooled = states[:, 0]
