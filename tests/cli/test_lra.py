@@ -51,6 +51,7 @@ def test_pictures_are_drawn(tmp_path):
     [
         (["generate", "image", "--out", "x"], 2, "must be listops, pathfinder32 or pathfinder64"),
         (["generate", "pathfinder32", "--out", "x", "--max-depth", "3"], 2, "max_depth: of listops only"),
+        (["generate", "listops", "--out", "x", "--difficulty", "easy"], 2, "--difficulty: of Pathfinder only"),
         (["generate", "listops", "--out", "x", "--max-depth", "2"], 1, "min_length must be below 12"),
         (["generate", "pathfinder32", "--out", "x", "--difficulty", "mad"], 1, "difficulty must be one of easy"),
         (["run", "listops", "--model", "bert", "--data", ".", "--out", "x"], 1, "model must be one of longformer"),

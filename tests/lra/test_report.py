@@ -1,18 +1,26 @@
 """The table: groups, means, marks in the cell of the score, and what is no result."""
 
+import dataclasses
 import json
 
 import pytest
 
-from longspan.lra.protocols import PROTOCOLS, list_changes, make_settings
+from longspan.lra.listops import ListOpsRules
+from longspan.lra.pathfinder_rules import published_rules
+from longspan.lra.protocols import PROTOCOLS, ROWS, list_changes, make_settings
 from longspan.lra.report import find_results, make_lines, render
 
 
 def result(
-    task="listops", model="nystromformer", protocol="nystromformer", seed=0, accuracy=0.37, about=None, **changes
+    task="listops",
+    model="nystromformer",
+    protocol="nystromformer",
+    seed=0,
+    accuracy=0.37,
+    about=None,
+    rows=None,
+    **changes,
 ):
-    import dataclasses
-
     settings = make_settings(task, protocol, changes)
     return {
         "task": task,
@@ -24,6 +32,7 @@ def result(
         "settings": dataclasses.asdict(settings),
         "changes": list_changes(task, protocol, settings),
         "about_data": about or {},
+        "rows": rows or ROWS[task],
         "steps_per_second": 2.0 + seed,
         "peak_memory_bytes": (1 + seed) * 2**30,
         "hardware": "a CPU",
@@ -52,12 +61,27 @@ def test_fewer_steps_and_lossy_images_are_marked_in_the_same_cell():
 
 
 def test_other_settings_and_other_data_are_lines_of_their_own():
-    generated = {"generated": True, "seed": 0}
+    generated = {"generated": True, "seed": 0, "rules": dataclasses.asdict(ListOpsRules())}
     runs = [result(), result(landmarks=128), result(about=generated), result(model="softmax"), result("text")]
     rows = cells(render(runs))[2:]
     assert len(rows) == 5 and [row[0] for row in rows] == ["ListOps"] * 4 + ["Text"]
     differs = {row[-1] for row in rows}
     assert {"landmarks 128 instead of 64", "rows generated here with seed 0"} <= differs
+
+
+def test_easier_and_fewer_rows_are_named():
+    rules = dataclasses.asdict(ListOpsRules(max_depth=5))
+    text = render([result(about={"generated": True, "seed": 0, "rules": rules})])
+    assert cells(text)[2][-1] == "rows generated here with seed 0, max_depth 5 instead of 10"
+    rules = dataclasses.asdict(published_rules(32, "easy"))
+    easy = result(
+        "pathfinder32", about={"generated": True, "seed": 1, "rules": rules}, rows={"train": 9, "test": 20_000}
+    )
+    differs = cells(render([easy]))[2][-1]
+    assert differs.startswith(
+        "rows generated here with seed 1, strokes 6 instead of 14, distractor_strokes 2 instead of"
+    )
+    assert differs.endswith("; train rows 9 instead of 160,000")
 
 
 def test_what_nobody_published_is_empty_and_the_protocol_explains_itself():
@@ -74,6 +98,8 @@ def test_results_are_found_in_files_runs_and_folders(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(json.dumps(result(seed=seed)))
     (tmp_path / "runs/a/history.json").write_text("{}")
+    (tmp_path / "runs/letters").mkdir()
+    (tmp_path / "runs/letters/result.json").write_text('{"recipe": "small"}')  # of another training
     seeds = [r["seed"] for r in find_results([tmp_path / "runs", tmp_path / "kept", tmp_path / "runs/b/result.json"])]
     assert seeds == [0, 1, 2, 1]
     assert len(make_lines(find_results([tmp_path / "runs", tmp_path / "kept"]))) == 1
@@ -86,6 +112,9 @@ def test_no_result(tmp_path):
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(ValueError, match=r"x\.json: this is no result of a run"):
         find_results([tmp_path / "x.json"])
+    (tmp_path / "x.json").write_text('{"task": "lis')
+    with pytest.raises(ValueError, match=r"x\.json: no JSON: Unterminated string"):
+        find_results([tmp_path])
 
 
 def test_changes_are_what_differs():

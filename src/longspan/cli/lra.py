@@ -30,8 +30,9 @@ def generate(
         Path, typer.Option("--out", metavar="DIR", help="New folder for the rows.", show_default=False)
     ],
     difficulty: Annotated[
-        str, typer.Option(metavar="NAME", help="Of Pathfinder: easy, intermediate or hard, which is the benchmark's.")
-    ] = "hard",
+        str | None,
+        typer.Option(metavar="NAME", help="Of Pathfinder: easy, intermediate or hard, which is the default."),
+    ] = None,
     train: Annotated[int | None, typer.Option(min=1, metavar="ROWS", help="By default as published.")] = None,
     validation: Annotated[int | None, typer.Option(min=1, metavar="ROWS", help="By default as published.")] = None,
     test: Annotated[int | None, typer.Option(min=1, metavar="ROWS", help="By default as published.")] = None,
@@ -56,9 +57,10 @@ def generate(
 
     Exit codes: 0 fine; 1 there are no such rows, or the folder cannot be written; 2 wrong usage.
     """
-    from longspan.lra.generating import LISTOPS_ROWS, PATHFINDER_ROWS, generate_listops, generate_pathfinder
+    from longspan.lra.generating import generate_listops, generate_pathfinder
     from longspan.lra.listops import ListOpsRules
     from longspan.lra.pathfinder_rules import published_rules
+    from longspan.lra.protocols import ROWS
 
     lengths = {"min_length": min_length, "max_length": max_length, "max_depth": max_depth, "max_args": max_args}
     given = {name: value for name, value in lengths.items() if value is not None}
@@ -66,8 +68,10 @@ def generate(
         raise typer.BadParameter(f"must be listops, pathfinder32 or pathfinder64, got {task!r}", param_hint="TASK")
     if given and task != "listops":
         raise typer.BadParameter(f"{', '.join(given)}: of listops only", param_hint="TASK")
-    published = LISTOPS_ROWS if task == "listops" else PATHFINDER_ROWS
-    rows = (train or published[0], validation or published[1], test or published[2])
+    if difficulty is not None and task == "listops":
+        raise typer.BadParameter("of Pathfinder only", param_hint="--difficulty")
+    published = ROWS[task]
+    rows = (train or published["train"], validation or published["validation"], test or published["test"])
     with training_progress(True) as tell:
 
         def on_rows(done: int, total: int) -> None:
@@ -79,7 +83,7 @@ def generate(
             if task == "listops":
                 generate_listops(out_folder, ListOpsRules(**given), **shared)  # type: ignore[arg-type]
             else:
-                rules = published_rules(int(task.removeprefix("pathfinder")), difficulty)
+                rules = published_rules(int(task.removeprefix("pathfinder")), difficulty or "hard")
                 generate_pathfinder(out_folder, rules, **shared)  # type: ignore[arg-type]
         except (OSError, ValueError) as error:
             fail(one_line(error))

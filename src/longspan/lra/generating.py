@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -18,13 +18,12 @@ from longspan.lra.listops import ListOpsRules, draw_rows
 from longspan.lra.ordered import map_ordered
 from longspan.lra.pathfinder import draw_picture
 from longspan.lra.pathfinder_rules import PathfinderRules
+from longspan.lra.protocols import ROWS
 from longspan.lra.rows import PARTS, write_rows
 
 OnRows = Callable[[int, int], None]
 """Told how many rows are there, and how many there will be."""
 
-LISTOPS_ROWS = (96_000, 2_000, 2_000)
-PATHFINDER_ROWS = (160_000, 20_000, 20_000)
 LISTOPS_FILES = ("basic_train.tsv", "basic_val.tsv", "basic_test.tsv")
 HEADER = "Source\tTarget"
 ABOUT = "about.json"
@@ -38,7 +37,7 @@ def generate_listops(
     out: Path,
     rules: ListOpsRules | None = None,
     *,
-    rows: tuple[int, int, int] = LISTOPS_ROWS,
+    rows: Sequence[int] = tuple(ROWS["listops"].values()),
     seed: int = 0,
     processes: int = 1,
     on_rows: OnRows | None = None,
@@ -75,7 +74,7 @@ def generate_pathfinder(
     out: Path,
     rules: PathfinderRules,
     *,
-    rows: tuple[int, int, int] = PATHFINDER_ROWS,
+    rows: Sequence[int] = tuple(ROWS["pathfinder32"].values()),
     seed: int = 0,
     processes: int = 1,
     on_rows: OnRows | None = None,
@@ -98,11 +97,12 @@ def generate_pathfinder(
     batches = map_ordered(partial(_pathfinder_job, rules, seed), jobs, processes)
     with write_new_folder(out) as folder:
         drawn = _told((row for batch in batches for row in batch), total, on_rows)
-        about = {"generated": True, "seed": seed, "rules": dataclasses.asdict(rules)}
+        task = f"pathfinder{rules.size}"
+        about = {"task": task, "generated": True, "seed": seed, "rules": dataclasses.asdict(rules)}
         for part, number in zip(PARTS, rows, strict=True):
             mine = (([picture], label) for picture, label in islice(drawn, number))
             write_rows(folder / part, mine, documents=1, vocabulary=256, about=about)
-        _write_about(folder, "pathfinder", rules, rows, seed)
+        _write_about(folder, task, rules, rows, seed)
 
 
 def _listops_job(rules: ListOpsRules, seed: int, job: int) -> list[tuple[str, int]]:
@@ -151,7 +151,7 @@ def _told(rows: Iterator[Any], total: int, on_rows: OnRows | None) -> Iterator[A
         yield row
 
 
-def _check(rows: tuple[int, int, int], seed: int) -> None:
+def _check(rows: Sequence[int], seed: int) -> None:
     for part, number in zip(PARTS, rows, strict=True):
         if number < 1:
             raise ValueError(f"rows of {part} must be at least 1, got {number}")
@@ -159,6 +159,6 @@ def _check(rows: tuple[int, int, int], seed: int) -> None:
         raise ValueError(f"seed must not be negative, got {seed}")
 
 
-def _write_about(folder: Path, task: str, rules: Any, rows: tuple[int, int, int], seed: int) -> None:
+def _write_about(folder: Path, task: str, rules: Any, rows: Sequence[int], seed: int) -> None:
     about = {"task": task, "generated": True, "seed": seed, "rows": rows, "rules": dataclasses.asdict(rules)}
     write_json(folder / ABOUT, about)

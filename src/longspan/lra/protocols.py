@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, get_type_hints
 
 MODELS = ("longformer", "nystromformer", "softmax")
 TASKS = ("listops", "text", "retrieval", "image", "pathfinder32", "pathfinder64")
 POOLINGS = ("mean", "first")
 DECAYS = ("linear", "cosine", "rsqrt")
+_POSITIVE = ("max_length", "padded_length", "batch", "steps", "evaluate_every", "heads", "width", "hidden", "landmarks")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Settings:
         weight_decay, beta2, epsilon: of AdamW.
         evaluate_rows: validation rows of an evaluation, evenly spaced; 0 for all.
         window: of Longformer, ``window // 2`` tokens on each side.
-        global_tokens: of Longformer, the first ones of each document.
+        global_tokens: of Longformer, the first ones of each document that are not masked.
         landmarks, convolution: of Nyströmformer; ``convolution`` 0 for none.
         bf16: compute in bfloat16, weights in float32.
     """
@@ -79,20 +80,24 @@ class Settings:
                 object.__setattr__(self, name, float(value))
             elif type(value) is not kind:
                 raise TypeError(f"{name} must be of type {kind.__name__}, got {value!r}")
-        for name in ("max_length", "padded_length", "batch", "steps", "evaluate_every", "heads", "width", "hidden"):
+        for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("warmup", "layers", "weight_decay", "evaluate_rows", "window", "global_tokens", "convolution"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("dropout", "attention_dropout"):
+        for name in ("warmup", "layers", "weight_decay", "epsilon", "evaluate_rows", "window", "global_tokens"):
+            if not 0 <= getattr(self, name) < inf:
+                raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
+        for name in ("dropout", "attention_dropout", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
         for name, known in (("pooling", POOLINGS), ("decay", DECAYS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr}")
+        if not 0 < self.lr < inf:
+            raise ValueError(f"lr must be a number above 0, got {self.lr}")
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
+        if self.convolution < 0 or (self.convolution and self.convolution % 2 == 0):
+            raise ValueError(f"convolution must be odd, or 0 for none, got {self.convolution}")
         if self.padded_length < self.max_length:
             raise ValueError(
                 f"padded_length must be at least max_length, got {self.padded_length} and {self.max_length}"
@@ -122,7 +127,7 @@ def _first(**changes: Any) -> Settings:
 
 _PICTURE: dict[str, Any] = {"decay": "cosine", "beta2": 0.98, "epsilon": 1e-9, "attention_dropout": 0.2}
 _PATHFINDER = _PICTURE | {"layers": 4, "heads": 4, "width": 32, "hidden": 32, "dropout": 0.2}
-_PATHFINDER |= {"batch": 512, "steps": 62_500, "warmup": 312, "lr": 1e-3, "evaluate_every": 312}
+_PATHFINDER |= {"batch": 512, "steps": 62_400, "warmup": 312, "lr": 1e-3, "evaluate_every": 312}
 
 PROTOCOLS: dict[str, dict[str, Settings]] = {
     "nystromformer": {
@@ -203,6 +208,17 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
     },
 }
 """Protocol -> model -> task -> test accuracy in percent."""
+
+
+ROWS: dict[str, dict[str, int]] = {
+    "listops": {"train": 96_000, "validation": 2000, "test": 2000},
+    "text": {"train": 25_000, "validation": 25_000, "test": 25_000},
+    "retrieval": {"train": 147_086, "validation": 18_090, "test": 17_437},
+    "image": {"train": 45_000, "validation": 5000, "test": 10_000},
+    "pathfinder32": {"train": 160_000, "validation": 20_000, "test": 20_000},
+    "pathfinder64": {"train": 160_000, "validation": 20_000, "test": 20_000},
+}
+"""Task -> part -> how many rows were published."""
 
 
 def make_settings(task: str, protocol: str, changes: Mapping[str, Any]) -> Settings:

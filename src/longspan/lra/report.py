@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from longspan.lra.protocols import PROTOCOLS, PUBLISHED, TASKS
+from longspan.lra.listops import ListOpsRules
+from longspan.lra.pathfinder_rules import published_rules
+from longspan.lra.protocols import PROTOCOLS, PUBLISHED, ROWS, TASKS
 
 NAMES = {
     "listops": "ListOps",
@@ -33,10 +35,15 @@ DEVIATIONS = {
         "positions are learned everywhere, and weights begin as PyTorch's layers do",
         "biases and norms are not decayed",
         "Image and Pathfinder: queries, keys and values are as wide as the model instead of half as wide",
+        "Pathfinder: the mean leaves out black pixels",
+        "Retrieval: the head has one hidden layer instead of two",
+        "Longformer: the published program has no global token",
         "no attention dropout in softmax attention",
     ),
 }
 """What differs in every run of a protocol."""
+
+_NEEDED = {"task", "protocol", "model", "accuracy", "rows", "about_data"}
 
 HEADER = (
     "Task",
@@ -100,31 +107,46 @@ class Line:
         found = [change for change in run["changes"] if not change.startswith("steps ")]
         about = run["about_data"]
         if about.get("generated"):
-            found.append(f"rows generated here with seed {about['seed']}")
+            changed = _list_rule_changes(run["task"], about["rules"])
+            found.append(f"rows generated here with seed {about['seed']}" + "".join(f", {x}" for x in changed))
+        rows = ROWS[run["task"]]
+        found += [f"{part} rows {n:,} instead of {rows[part]:,}" for part, n in run["rows"].items() if n != rows[part]]
         if about.get("validated_on_test"):
             found.append("best evaluation chosen on the test rows, as published")
         return found
 
 
 def find_results(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
-    """The results in files, in the folders of runs, and in folders of either.
+    """The results in files, in the folders of runs, and in folders of either; results of other trainings are left out.
 
     Raises:
-        ValueError: a path holds none, or a file is no result.
+        ValueError: a path holds none, or a file is none or no JSON.
         OSError: a file cannot be read.
     """
     results = []
     for path in map(Path, paths):
         files = [path] if path.is_file() else sorted({*path.glob("result.json"), *path.glob("*/result.json")})
         files = files or sorted(path.glob("*.json"))
-        if not files:
-            raise ValueError(f"{path}: there is no result of a run")
-        for file in files:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            if not isinstance(content, dict) or not {"task", "protocol", "model", "accuracy"} <= content.keys():
-                raise ValueError(f"{file}: this is no result of a run")
-            results.append(content)
+        found = [content for file in files if (content := _read_result(file)) is not None]
+        if not found:
+            there = "this" if path.is_file() else "there"
+            raise ValueError(f"{path}: {there} is no result of a run of Long Range Arena")
+        results += found
     return results
+
+
+def _read_result(file: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: no JSON: {error}") from None
+    return content if isinstance(content, dict) and content.keys() >= _NEEDED else None
+
+
+def _list_rule_changes(task: str, rules: dict[str, Any]) -> list[str]:
+    """How the rules that rows were drawn by differ from the published ones."""
+    published = ListOpsRules() if task == "listops" else published_rules(int(task.removeprefix("pathfinder")))
+    return [f"{name} {rules[name]} instead of {x}" for name, x in asdict(published).items() if rules[name] != x]
 
 
 def make_lines(results: Sequence[dict[str, Any]]) -> list[Line]:
