@@ -84,7 +84,7 @@ ARROWS = {
     "predict": {"atomic", "tasks", "models", "ops"},
     "train": {"atomic", "predict", "tasks", "models", "ops"},
     "lra": {"atomic", "train", "predict", "tasks", "models", "ops"},
-    "charlm": {"atomic", "train", "tasks", "models", "ops"},
+    "charlm": {"atomic", "train", "predict", "tasks", "models", "ops"},
     "cli": {"atomic", "charlm", "lra", "predict", "train", "tasks", "models", "ops"},
 }
 MEASURED_AGAINST = {"longformer", "led", "nystromformer", "big_bird"}

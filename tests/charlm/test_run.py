@@ -1,6 +1,7 @@
 """A toy end to end: it learns, its result is complete, a run is not run twice and refuses another one's folder."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from longspan.charlm.run import train
 from longspan.charlm.settings import make_settings
 from longspan.charlm.texts import read_text, split_text
 from longspan.tasks.examples import DataError
+from longspan.train.lock import BusyRun, hold
 from tests.charlm.toys import SETTINGS, STAGES, make_recipe, write_text
 
 TAUGHT = 1.15
@@ -96,6 +98,15 @@ def test_bfloat16_is_near():
     assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], abs=0.02)
 
 
+def test_a_second_command_leaves_the_first_alone(toy_run, tmp_path):
+    writing = tmp_path / "run" / ".writing-checkpoint.pt"
+    writing.parent.mkdir()
+    writing.touch()
+    with hold(tmp_path / "run"), pytest.raises(BusyRun, match=f"in use by process {os.getpid()}"):
+        train(make_recipe(), toy_run[0], tmp_path / "run")
+    assert writing.exists()
+
+
 def test_texts_that_are_refused(tmp_path):
     path = write_text(tmp_path / "text", 1000)
     with pytest.raises(ValueError, match="length of a stage must be below the 900 characters of the training part"):
@@ -106,4 +117,6 @@ def test_texts_that_are_refused(tmp_path):
     object.__setattr__(recipe, "characters", 10**8)
     with pytest.raises(DataError, match="toy is for a text of 100,000,000 characters, this one has 1,000"):
         train(recipe, path, tmp_path / "run")
+    with pytest.raises(ValueError, match="device 'abacus' cannot be used here"):
+        train(make_recipe(), write_text(path), tmp_path / "run", device="abacus")
     assert not (tmp_path / "run").exists()

@@ -53,6 +53,11 @@ def test_text(run):
     assert json.loads(done.stdout)["characters"] == 5
 
 
+def test_a_device_that_is_not_there_is_named(run):
+    done = call("generate", "--model", run[1], "--device", "abacus")
+    assert done.exit_code == 1 and "device 'abacus' cannot be used here" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

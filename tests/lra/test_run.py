@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
 
-from longspan.lra.protocols import PROTOCOLS, TASKS, make_settings
+from longspan.lra.protocols import PROTOCOLS, ROWS, TASKS, make_settings
 from longspan.lra.rows import Rows
 from longspan.lra.run import run_task
 from longspan.tasks.examples import DataError
+from longspan.train.lock import BusyRun, hold
 from tests.lra.toys import HELD_OUT, write_toys
 
 # task, model, steps, and by how much the test accuracy is above that of the most frequent class
@@ -89,6 +91,47 @@ def test_a_run_with_other_arguments_is_another_run(text, tmp_path):
         run_task("text", data, tmp_path / "run", model="longformer", changes=changes | {"width": 16})
 
 
+def test_a_folder_in_which_nothing_could_begin_is_free_for_other_arguments(text, tmp_path):
+    data, changes = text
+    with pytest.raises(FileNotFoundError):
+        run_task("text", tmp_path / "nowhere", tmp_path / "run", model="softmax", changes=changes)
+    with pytest.raises(ValueError, match="device 'abacus' cannot be used here"):
+        run_task("text", data, tmp_path / "run", model="softmax", changes=changes, device="abacus")
+    assert run_task("text", data, tmp_path / "run", model="softmax", changes=changes)["steps"] == 12
+
+
+def test_rows_that_another_attempt_has_left_are_not_taken_for_those_of_the_data(text, tmp_path):
+    data, changes = text
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "train.jsonl").write_bytes((data / "train.jsonl").read_bytes())
+    with pytest.raises(FileNotFoundError):
+        run_task("text", other, tmp_path / "run", model="softmax", changes=changes)
+    with pytest.raises(DataError, match=r"run/data/train: its rows have source .*other, not .*data: remove"):
+        run_task("text", data, tmp_path / "run", model="softmax", changes=changes)
+    (other / "test.jsonl").write_bytes((data / "test.jsonl").read_bytes())
+    with pytest.raises(DataError, match="its rows have max_length 64, not 32"):
+        run_task("text", other, tmp_path / "run", model="softmax", changes=changes | {"max_length": 32})
+    run_task("text", other, tmp_path / "run", model="softmax", changes=changes)
+
+
+def test_a_second_command_leaves_the_first_alone(text, tmp_path):
+    data, changes = text
+    writing = tmp_path / "run" / ".writing-checkpoint.pt"
+    writing.parent.mkdir()
+    writing.touch()
+    with hold(tmp_path / "run"), pytest.raises(BusyRun, match=f"in use by process {os.getpid()}"):
+        run_task("text", data, tmp_path / "run", model="softmax", changes=changes)
+    assert writing.exists()
+
+
+def test_drawn_pictures_are_of_their_task(tmp_path):
+    changes = write_toys("pathfinder32", tmp_path / "data") | {"steps": 2, "evaluate_every": 1, "warmup": 1}
+    for task in ("image", "pathfinder64"):
+        with pytest.raises(DataError, match=f"rows of pathfinder32, not of {task}"):
+            run_task(task, tmp_path / "data", tmp_path / "run", model="softmax", changes=changes)
+
+
 def test_lossy_pictures_are_marked(tmp_path):
     pytest.importorskip("PIL")
     from PIL import Image
@@ -114,6 +157,12 @@ def test_lossy_pictures_are_marked(tmp_path):
         ({"changes": {"max_length": 9000}}, "padded_length must be at least max_length"),
         ({"changes": {"pooling": "max"}}, "pooling must be one of mean, first"),
         ({"changes": {"dropout": 1.0}}, "dropout must be at least 0 and below 1"),
+        ({"changes": {"heads": 3}}, "width must be a multiple of heads, got 64 and 3"),
+        ({"changes": {"convolution": 4}}, "convolution must be odd, or 0 for none, got 4"),
+        ({"changes": {"landmarks": 0}}, "landmarks must be at least 1, got 0"),
+        ({"changes": {"beta2": 2}}, r"beta2 must be at least 0 and below 1, got 2\.0"),
+        ({"changes": {"lr": float("inf")}}, "lr must be a number above 0, got inf"),
+        ({"changes": {"weight_decay": float("nan")}}, "weight_decay must be a number of at least 0, got nan"),
     ],
 )
 def test_what_is_refused(given, message, tmp_path):
@@ -139,5 +188,7 @@ def test_protocols_hold_what_was_published():
         assert (settings.layers, settings.heads, settings.width, settings.hidden) == (2, 2, 64, 128)
         assert settings.lr == 1e-4 and settings.pooling == "mean"
     original = PROTOCOLS["original"]
+    for task, epochs in (("image", 200), ("pathfinder32", 200), ("pathfinder64", 200)):
+        assert original[task].steps == ROWS[task]["train"] // original[task].batch * epochs
     assert original["listops"].highest_lr == pytest.approx(0.05 / 1000**0.5)
     assert dataclasses.replace(original["retrieval"], steps=10).warmup == 8000  # it never ends

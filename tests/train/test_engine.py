@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -124,7 +123,7 @@ def test_a_second_command_leaves_the_first_alone(place, finished, tmp_path):
     writing = out / "training" / "checkpoints" / ".writing-checkpoint-6"
     writing.mkdir()
     with (
-        hold(out / "training", SimpleNamespace(process_index=0, world_size=1)),
+        hold(out / "training"),
         pytest.raises(BusyRun, match=rf"in use by process {os.getpid()} on .*Wait for it, or end it first"),
     ):
         run(place, out, validation=place / "validation.txt")

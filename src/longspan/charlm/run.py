@@ -13,6 +13,7 @@ from longspan.charlm.settings import Settings, as_dict, make_settings
 from longspan.charlm.texts import Text, read_text, split_text
 from longspan.tasks.examples import DataError
 from longspan.train.identity import check_same
+from longspan.train.lock import hold
 from longspan.train.records import add_peak, peak_memory, read_history, read_json, where_it_ran
 from longspan.train.sources import OnProgress
 
@@ -44,6 +45,7 @@ def train(
         What is in ``result.json``.
 
     Raises:
+        BusyRun: another command is at work in ``out``.
         DataError: the text cannot be used.
         DifferentRun: ``out`` holds a run with other arguments.
         OSError, TypeError, ValueError: a file or an argument cannot be used.
@@ -69,30 +71,36 @@ def train(
     if (out / RESULT).exists():
         return read_json(out / RESULT)
     trainer = make_trainer(parts["train"], settings, out, seed, device, on_progress)
-    if not (out / RUN).exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / RUN, run)
-    remove_left_overs(out)
-    history = _train(trainer, parts["validation"], out, on_progress)
-    with write_folder(out / MODEL) as partial:
-        trainer.objective.model.save_pretrained(partial)
-    result = {
+    out.mkdir(parents=True, exist_ok=True)
+    with hold(out):
+        if not (out / RUN).exists():
+            write_json(out / RUN, run)
+        remove_left_overs(out)
+        history = _train(trainer, parts["validation"], out, on_progress)
+        with write_folder(out / MODEL) as partial:
+            trainer.objective.model.save_pretrained(partial)
+        result = _describe(recipe, settings, trainer, history) | {
+            "characters": {name: len(part) for name, part in parts.items()},
+            "seed": seed,
+            "data": str(data),
+        }
+        write_json(out / RESULT, result)
+    return result
+
+
+def _describe(recipe: Recipe, settings: Settings, trainer: Any, history: dict[str, Any]) -> dict[str, Any]:
+    return {
         "recipe": recipe.name,
         "bits_per_character": {"validation": history["evaluations"][-1]["bits_per_character"]},
         "steps": settings.ends[-1],
-        "seed": seed,
         "parameters": sum(p.numel() for p in trainer.objective.model.parameters()),
-        "characters": {name: len(part) for name, part in parts.items()},
         "stages": history["evaluations"],
         "cpu_seconds": trainer.cpu_seconds,
         "seconds": trainer.seconds,
         "peak_memory_bytes": history["peak_memory_bytes"],
-        "data": str(data),
         "settings": as_dict(settings),
         **where_it_ran(trainer.objective.model.device),
     }
-    write_json(out / RESULT, result)
-    return result
 
 
 def make_trainer(
@@ -106,10 +114,11 @@ def make_trainer(
     import torch
 
     from longspan.charlm.objective import NextCharacters, StagedTrainer, build_model, make_optimizers
+    from longspan.predict.loading import find_device
     from longspan.train.loop import Schedule
 
     torch.manual_seed(seed)
-    model = build_model(settings).to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    model = build_model(settings).to(find_device(device))
     objective = NextCharacters(model, text, settings, seed)
     steps = settings.ends[-1]
     schedule = Schedule(steps=steps, clip=settings.clip, average=0.0, seed=seed)

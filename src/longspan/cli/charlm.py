@@ -177,9 +177,7 @@ def _safe(text: str) -> str:
 
 
 def _load(model: str, device: str | None) -> LongformerForCausalLM:
-    import torch
-
     from longspan.models.longformer import LongformerForCausalLM
+    from longspan.predict.loading import find_device
 
-    loaded = LongformerForCausalLM.from_pretrained(model)
-    return loaded.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))).eval()
+    return LongformerForCausalLM.from_pretrained(model).to(find_device(device)).eval()

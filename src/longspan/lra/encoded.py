@@ -21,24 +21,37 @@ def encode_data(task: str, data: Path, folder: Path, max_length: int, tell: OnPr
     Args:
         task: one of ``KINDS``.
         data: published files, or a folder of rows of ids.
-        folder: where rows go that have to be encoded; a part that is whole is not encoded again.
+        folder: where rows go that have to be encoded; a part of them that is whole is not encoded again.
         max_length: tokens of a document, the rest is cut off.
         tell: told how many rows are read.
 
     Raises:
-        DataError: the data cannot be used, or rows of ids are of another task or longer.
+        DataError: the data cannot be used, rows of ids are of another task or longer, or ``folder`` holds others.
         OSError: it cannot be read.
     """
     kind = KINDS[task]
     if holds_rows(data):
         return {part: _open(data / part, task, max_length) for part in PARTS}
-    about = {"task": task, "max_length": max_length, **_about(task, data)}
+    about = {"task": task, "max_length": max_length, "source": str(data.absolute()), **_about(task, data)}
     for part in PARTS:
-        if not (folder / part).exists():
+        if (folder / part).exists():
+            _check_same(folder / part, about)
+        else:
             folder.mkdir(exist_ok=True)
             rows = _told(kind.read(data, part, max_length), part, tell)
             write_rows(folder / part, rows, documents=kind.documents, vocabulary=kind.vocabulary, about=about)
     return {part: Rows(folder / part) for part in PARTS}
+
+
+def _check_same(folder: Path, about: dict[str, Any]) -> None:
+    """Refuse rows that an attempt with other arguments left there."""
+    then = Rows(folder).about
+    for name in ("source", "task", "max_length"):
+        if then.get(name, about[name]) != about[name]:
+            raise DataError(
+                f"{folder}: its rows have {name} {then[name]}, not {about[name]}: remove the folder, or begin the run "
+                "in another one"
+            )
 
 
 def _about(task: str, data: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from longspan.lra.encoded import encode_data
 from longspan.lra.protocols import MODELS, Settings, list_changes, make_settings
 from longspan.lra.readers import KINDS
 from longspan.train.identity import check_same
+from longspan.train.lock import hold
 from longspan.train.records import add_peak, peak_memory, read_history, read_json, where_it_ran
 from longspan.train.sources import OnProgress
 
@@ -52,6 +53,7 @@ def run_task(
 
     Raises:
         DataError: the data cannot be used.
+        BusyRun: another command is at work in ``out``.
         DifferentRun: ``out`` holds a run with other arguments.
         OSError, TypeError, ValueError: a file or an argument cannot be used.
     """
@@ -83,19 +85,29 @@ class _Run:
 
     def finish(self) -> dict[str, Any]:
         """Do what is left to do."""
-        self._check_same()
+        from longspan.predict.loading import find_device
+
+        device = find_device(self.device)
+        run = self._describe()
+        if (self.out / RUN).exists():
+            check_same(self.out, read_json(self.out / RUN), run)
         if (self.out / RESULT).exists():
             return read_json(self.out / RESULT)
-        remove_left_overs(self.out, self.out / "data")
-        self.parts = encode_data(self.task, self.data, self.out / "data", self.settings.max_length, self.tell)
-        trainer = self._make_trainer()
-        history = self._train(trainer)
-        result = self._test(trainer, history)
-        write_json(self.out / RESULT, result)
+        self.out.mkdir(parents=True, exist_ok=True)
+        with hold(self.out):
+            remove_left_overs(self.out, self.out / "data")
+            self.parts = encode_data(self.task, self.data, self.out / "data", self.settings.max_length, self.tell)
+            trainer = self._make_trainer(device)
+            # not before: a folder in which nothing could begin is free for other arguments
+            if not (self.out / RUN).exists():
+                write_json(self.out / RUN, run)
+            history = self._train(trainer)
+            result = self._test(trainer, history)
+            write_json(self.out / RESULT, result)
         return result
 
-    def _check_same(self) -> None:
-        run = {
+    def _describe(self) -> dict[str, Any]:
+        return {
             "task": self.task,
             "model": self.name,
             "protocol": self.protocol,
@@ -103,13 +115,8 @@ class _Run:
             "data": str(self.data.absolute()),
             **dataclasses.asdict(self.settings),
         }
-        if (self.out / RUN).exists():
-            check_same(self.out, read_json(self.out / RUN), run)
-        else:
-            self.out.mkdir(parents=True, exist_ok=True)
-            write_json(self.out / RUN, run)
 
-    def _make_trainer(self) -> Any:
+    def _make_trainer(self, device: Any) -> Any:
         import torch
 
         from longspan.lra.model import Classifier
@@ -117,7 +124,6 @@ class _Run:
         from longspan.train.loop import Schedule, Trainer
 
         kind, settings = KINDS[self.task], self.settings
-        device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.manual_seed(self.seed)
         model = Classifier(
             self.name, settings, vocabulary=kind.vocabulary, classes=kind.classes, documents=kind.documents

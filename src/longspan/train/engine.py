@@ -127,7 +127,8 @@ class _Run:
         family = self.start.family if self.start.model is None else read_config(self.start.model)["model_type"]
         self.settings = training_arguments(self.arguments, self.folder, family)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with hold(self.work, self.settings), quiet_transformers(), quiet_peft():
+        process, processes = self.settings.process_index, self.settings.world_size
+        with hold(self.work, process, processes), quiet_transformers(), quiet_peft():
             return self._finish(began)
 
     def _finish(self, began: float) -> Result:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
-    from transformers import TrainingArguments
 
 
 class BusyRun(OSError):
@@ -19,7 +18,7 @@ class BusyRun(OSError):
 
 
 @contextmanager
-def hold(folder: Path, settings: TrainingArguments) -> Iterator[None]:
+def hold(folder: Path, process: int = 0, processes: int = 1) -> Iterator[None]:
     """Have a folder to oneself while the block runs.
 
     The lock is the operating system's: it goes with the process that holds it, however that ends. Of several processes
@@ -27,7 +26,8 @@ def hold(folder: Path, settings: TrainingArguments) -> Iterator[None]:
 
     Args:
         folder: where the lock is; it must exist.
-        settings: which of the processes this is.
+        process: which of the run's processes this is.
+        processes: how many it has.
 
     Raises:
         BusyRun: another command holds it.
@@ -37,8 +37,8 @@ def hold(folder: Path, settings: TrainingArguments) -> Iterator[None]:
 
     lock, holder = FileLock(folder / "lock"), folder / "process.txt"
     # every process has to know, or the others wait for the first
-    fault: list[OSError | None] = [_acquire(lock, holder) if settings.process_index == 0 else None]
-    if settings.world_size > 1:
+    fault: list[OSError | None] = [_acquire(lock, holder) if process == 0 else None]
+    if processes > 1:
         import torch
 
         torch.distributed.broadcast_object_list(fault, src=0)
