@@ -73,7 +73,7 @@ def test_recipes_are_in_the_wheel():
         ({}, [], ValueError, "stages must be a list of at least one"),
         ({}, [{"steps": 1}], ValueError, "stage 1 must have steps, length, batch, lr, window, got {'steps': 1}"),
         ({}, [{**STAGES[0], "steps": 0}], ValueError, "steps of stage 1 must be at least 1, got 0"),
-        ({}, [STAGES[0], {**STAGES[1], "lr": 0}], ValueError, r"lr of stage 2 must be above 0, got 0\.0"),
+        ({}, [STAGES[0], {**STAGES[1], "lr": 0}], ValueError, r"lr of stage 2 must be a number above 0, got 0\.0"),
         ({}, [{**STAGES[0], "length": "64"}], TypeError, "length of stage 1 must be of type int, got '64'"),
     ],
 )
@@ -120,5 +120,9 @@ def test_files_that_are_no_recipe(text, message, tmp_path):
 
 
 def test_infinite_numbers_are_no_rates():
-    with pytest.raises(ValueError, match="lr of stage 1 must be above 0"):
-        make_settings(SETTINGS, [{**STAGES[0], "lr": -math.inf}], {})
+    for lr in (-math.inf, math.inf, math.nan):
+        with pytest.raises(ValueError, match="lr of stage 1 must be a number above 0"):
+            make_settings(SETTINGS, [{**STAGES[0], "lr": lr}], {})
+    for name in ("clip", "weight_decay", "dropout"):
+        with pytest.raises(ValueError, match=f"{name} must be .*, got nan"):
+            make_settings(SETTINGS, STAGES, {name: math.nan})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,7 +118,7 @@ def make_settings(given: Mapping[str, Any], stages: Sequence[Any], changes: Mapp
     for name in ("dropout", "warmup"):
         if not 0 <= getattr(settings, name) < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(settings, name)}")
-    if settings.clip <= 0:
+    if not settings.clip > 0:
         raise ValueError(f"clip must be above 0, got {settings.clip}")
     if settings.optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {settings.optimizer!r}")
@@ -132,8 +133,8 @@ def _read_stage(number: int, given: Any) -> Stage:
     stage = Stage(**values)
     for name in ("steps", "length", "batch"):
         _at_least(f"{name} of stage {number}", values[name], 1)
-    if stage.lr <= 0:
-        raise ValueError(f"lr of stage {number} must be above 0, got {stage.lr}")
+    if not 0 < stage.lr < math.inf:
+        raise ValueError(f"lr of stage {number} must be a number above 0, got {stage.lr}")
     return stage
 
 
@@ -152,7 +153,7 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
 
 
 def _at_least(name: str, value: float, least: int) -> None:
-    if value < least:
+    if not least <= value < math.inf:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
