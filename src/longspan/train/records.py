@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ def where_it_ran(device: Any) -> dict[str, Any]:
     cpu = torch.cpu.get_capabilities()
     name = str(cpu.get("cpu_name", platform.processor()))
     return {
-        "command": " ".join(["longspan", *sys.argv[1:]]),
+        "command": shlex.join(["longspan", *sys.argv[1:]]),
         "commit": _commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else name,
