@@ -133,6 +133,7 @@ def test_generation_goes_on_with_a_cache():
 def test_only_the_last_logits():
     model, ids = build(), draw_ids(2, 30)
     assert torch.equal(model(ids, logits_to_keep=4).logits, model(ids).logits[:, -4:])
+    assert torch.equal(model(ids, logits_to_keep=40).logits, model(ids).logits)  # more than there are
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,6 @@ class LongformerForCausalLM(LongformerPreTrainedModel, GenerationMixin):
             ValueError, TypeError: naming the argument, what came and what is possible.
         """
         given = check_inputs(input_ids, inputs_embeds, self.config.hidden_size, self.config.vocab_size)
-        length = given.shape[1]
         cache = past_key_values
         if cache is None and use_cache:
             cache = self.new_cache()
@@ -182,7 +181,7 @@ class LongformerForCausalLM(LongformerPreTrainedModel, GenerationMixin):
         output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         outputs = self.longformer(input_ids, inputs_embeds, seen, cache, bool(output_hidden_states))
         hidden_states = outputs.last_hidden_state
-        logits = self.lm_head(hidden_states[:, length - logits_to_keep :] if logits_to_keep else hidden_states)
+        logits = self.lm_head(hidden_states[:, -logits_to_keep:] if logits_to_keep else hidden_states)
         loss = None
         if labels is not None:
             loss = cross_entropy(logits[:, :-1], _next_tokens(labels, seen), num_items_in_batch)
