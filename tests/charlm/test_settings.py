@@ -65,6 +65,8 @@ def test_recipes_are_in_the_wheel():
     [
         ({"depth": 3}, STAGES, ValueError, "there is no setting depth; there are layers"),
         ({"layers": 0}, STAGES, ValueError, "layers must be at least 1, got 0"),
+        ({"heads": 3}, STAGES, ValueError, "width must be a multiple of twice the heads, got 32 and 3"),
+        ({"width": 6}, STAGES, ValueError, "width must be a multiple of twice the heads, got 6 and 2"),
         ({"layers": 2.5}, STAGES, TypeError, r"layers must be of type int, got 2\.5"),
         ({"dropout": 1.0}, STAGES, ValueError, "dropout must be at least 0 and below 1"),
         ({"clip": 0.0}, STAGES, ValueError, "clip must be above 0"),
@@ -85,7 +87,6 @@ def test_settings_that_are_refused(changes, stages, error, message):
 @pytest.mark.parametrize(
     ("changes", "stage", "message"),
     [
-        ({"heads": 3}, {}, "hidden_size must be a multiple of num_attention_heads"),
         ({"dilation": [1, 0]}, {}, "dilation must be at least 1"),
         ({}, {"window": [1, 2, 3]}, r"attention_window must be an int or a list with one per layer \(2\)"),
     ],
@@ -106,6 +107,8 @@ GOOD = "about: A.\ncommand: c\ncost: none\nexpected: {}\nsource: nobody\nstages:
         (GOOD + "colour: red\n", "has no key colour"),
         ("about: A.\n", "lacks command, cost, source, expected, stages"),
         (GOOD.replace("none", "3"), "cost must be of type str, got 3"),
+        (GOOD + "characters: many\n", "characters must be of type int, got 'many'"),
+        (GOOD + "validation: x\n", "validation must be of type float, got 'x'"),
         (GOOD.replace("[]", "{}"), "stages must be of type list"),
     ],
 )

@@ -66,6 +66,7 @@ def read_recipe(name: str) -> Recipe:
 def _parse(name: str, content: dict[str, Any]) -> Recipe:
     check_keys(content, _KEYS, (*_TEXTS, "expected", "stages"))
     kinds: dict[str, Any] = {key: str for key in _TEXTS} | {"expected": dict, "settings": dict, "stages": list}
+    kinds |= {"characters": int, "validation": float, "test": float}
     for key, kind in kinds.items():
         if not isinstance(content.get(key, kind()), kind):
             raise ValueError(f"{key} must be of type {kind.__name__}, got {content[key]!r}")

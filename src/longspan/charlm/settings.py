@@ -118,6 +118,8 @@ def make_settings(given: Mapping[str, Any], stages: Sequence[Any], changes: Mapp
     for name in ("dropout", "warmup"):
         if not 0 <= getattr(settings, name) < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(settings, name)}")
+    if settings.width % (2 * settings.heads):  # sinusoids of a distance come in pairs
+        raise ValueError(f"width must be a multiple of twice the heads, got {settings.width} and {settings.heads}")
     if not settings.clip > 0:
         raise ValueError(f"clip must be above 0, got {settings.clip}")
     if settings.optimizer not in OPTIMIZERS:
