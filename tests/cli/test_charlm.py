@@ -1,5 +1,6 @@
 """`longspan charlm`: a model trained, scored and asked for text from the command line, and errors in one line."""
 
+import errno
 import json
 
 import pytest
@@ -51,6 +52,15 @@ def test_text(run):
     assert done.stdout == call("generate", "--model", model, "--prompt", "the ", "--characters", 40, "--seed", 3).stdout
     done = call("generate", "--model", model, "--characters", 5, "--json")
     assert json.loads(done.stdout)["characters"] == 5
+
+
+def test_a_reader_that_has_had_enough_is_no_error(run, monkeypatch):
+    def closed(*args, **kwargs):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("typer.echo", closed)
+    done = call("generate", "--model", run[1], "--characters", 0)
+    assert done.exit_code == 1 and "Broken pipe" not in done.output
 
 
 def test_a_device_that_is_not_there_is_named(run):

@@ -86,6 +86,8 @@ def user_errors(
     try:
         with quiet_transformers():
             yield
+    except BrokenPipeError:  # whoever reads the output has had enough: the command ends without a word
+        raise
     except (OSError, ValueError, ImportError, SafetensorError, RuntimeError) as error:
         if isinstance(error, RuntimeError):
             # torch.OutOfMemoryError on accelerators, a plain RuntimeError of the allocator on a CPU
