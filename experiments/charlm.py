@@ -23,7 +23,7 @@ from longspan.atomic import write_json
 from longspan.charlm.evaluating import LENGTH, STEP, evaluate
 from longspan.charlm.recipe import Recipe, read_recipe
 from longspan.charlm.run import make_trainer, train
-from longspan.charlm.settings import make_settings
+from longspan.charlm.settings import as_dict, make_settings
 from longspan.charlm.texts import Text, read_text, split_text
 from longspan.models.longformer import LongformerForCausalLM
 
@@ -120,10 +120,16 @@ def run_variant(name: str, recipe: Recipe, data: Path, folder: Path, seed: int) 
 
     The steps of full attention are so many fewer that its stages take the CPU time of the growing windows' stages, by
     a timing of both that is kept in the folder.
+
+    Raises:
+        ValueError: the record is of another recipe.
     """
     record = folder / f"{name}.json"
     if record.exists():
         found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        varied = vary(recipe, name, found["share_of_steps"])
+        if found["settings"] != as_dict(make_settings(varied.settings, varied.stages, {})):
+            raise ValueError(f"{record}: a record of another recipe; remove it, or give another folder with --runs")
         return found
     code = commit()
     timing = folder / "timing.json"

@@ -59,3 +59,7 @@ def test_the_whole_experiment_at_a_small_size(tmp_path, monkeypatch):
     monkeypatch.setattr(charlm, "train", None)  # nothing is done twice
     main(arguments)
     assert json.loads((tmp_path / "charlm-words.json").read_text()) == result
+    recipe["settings"] = {**SETTINGS, "width": 16}
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(ValueError, match=r"longformer\.json: a record of another recipe"):
+        main(arguments)
