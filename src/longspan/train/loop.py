@@ -160,7 +160,8 @@ class Trainer:
 
     def load(self) -> None:
         """Go on where the checkpoint stopped."""
-        state = torch.load(self.checkpoint, weights_only=True)
+        device = next(self.objective.parameters()).device
+        state = torch.load(self.checkpoint, weights_only=True, map_location=device)
         self.step, self.seconds, self.cpu_seconds = state["step"], state["seconds"], state["cpu_seconds"]
         self.objective.load_state_dict(state["objective"])
         self.averaged = state["averaged"]
