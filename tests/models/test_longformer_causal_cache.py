@@ -156,6 +156,8 @@ def test_a_cache_is_for_inference():
         model(ids, past_key_values=cache)
     with torch.no_grad(), pytest.raises(ValueError, match=r"shape \(1, 4\) or, with the tokens in the cache, \(1, 8\)"):
         model(ids, past_key_values=cache, attention_mask=torch.ones(1, 6))
+    with torch.no_grad(), pytest.raises(ValueError, match="past_key_values is of a batch of 1, the input of 2"):
+        model(ids.expand(2, -1), past_key_values=cache)
 
 
 def test_a_backend_without_a_cache_says_so():

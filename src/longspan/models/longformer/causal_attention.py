@@ -44,18 +44,22 @@ class RollingCache:
             RollingWindow(window // 2, dilation, scale, KERNELS[backend])
             for window, dilation in zip(config.windows, config.dilations, strict=True)
         ]
+        self.rows: int | None = None
+        """Of the tokens in it; None while there are none."""
         self._length = 0
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Tokens so far, those that nobody sees any more included."""
         return self._length
 
-    def advance(self, tokens: int) -> None:
-        """Count ``tokens`` that all layers have taken in."""
+    def advance(self, rows: int, tokens: int) -> None:
+        """Count ``tokens`` of each of ``rows``, which all layers have taken in."""
+        self.rows = rows
         self._length += tokens
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Put row ``beam_idx[b]`` in the place of row b."""
+        self.rows = len(beam_idx)
         for layer in self.layers:
             layer.reorder(beam_idx)
 
