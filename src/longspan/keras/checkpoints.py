@@ -23,8 +23,11 @@ _WEIGHTS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta
 _BACKBONE = ("embeddings.", "encoder.", "pooler.")
 # the two names of a masked-LM head's bias
 _ALIASES = (("lm_head.bias", "lm_head.decoder.bias"), ("cls.predictions.bias", "cls.predictions.decoder.bias"))
-# not read: constants of old versions of transformers, and what a head may leave out
-_UNUSED = ("embeddings.position_ids", "embeddings.token_type_ids", "pooler.", *(x for pair in _ALIASES for x in pair))
+# not read: constants of old versions of transformers, what a head may leave out, copies of the word embeddings
+_UNUSED = (
+    *("embeddings.position_ids", "embeddings.token_type_ids", "pooler."),
+    *("lm_head.decoder.weight", "cls.predictions.decoder.weight", *(x for pair in _ALIASES for x in pair)),
+)
 
 
 def key_of(variable: Any) -> str:
@@ -63,7 +66,8 @@ def read(folder: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     index, files = folder / "model.safetensors.index.json", {"model.safetensors"}
-    if index.is_file():
+    # beside a whole file, the shards are of an older checkpoint
+    if index.is_file() and not (folder / "model.safetensors").is_file():
         files = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     tensors: dict[str, np.ndarray] = {}
     for file in sorted(folder / name for name in files):
@@ -123,7 +127,10 @@ def save(model: Any, folder: Path) -> None:
             tensors[name] = tensors[other].copy()
     with write_file(folder / "model.safetensors") as partial:
         save_file(tensors, partial, metadata={"format": "pt"})
-    content = {**model.config.to_dict(), "architectures": [type(model).__name__.removeprefix("TF")]}
+    # torch loads in the dtype that is written here
+    content = model.config.to_dict()
+    content |= {"architectures": [type(model).__name__.removeprefix("TF")], "dtype": model.variable_dtype}
+    content.pop("torch_dtype", None)  # the old name of dtype
     write_json(folder / "config.json", content)
 
 

@@ -63,6 +63,7 @@ class Config:
         """Fields, whether a model can have their values, and what these must be."""
         for name in ("vocab_size", "type_vocab_size", "hidden_size", "num_attention_heads", "intermediate_size"):
             yield name, getattr(self, name) >= 1, "positive"
+        yield "num_hidden_layers", self.num_hidden_layers >= 0, "0 or more"
         heads, rows, period = self.num_attention_heads, self.positions[0] - self.positions[1], self.position_period
         yield "hidden_size", self.hidden_size % heads == 0, f"a multiple of num_attention_heads {heads}"
         yield "hidden_act", self.hidden_act in ACTIVATIONS, f"one of {', '.join(sorted(ACTIVATIONS))}"
@@ -80,7 +81,10 @@ class Config:
 
         Raises:
             ValueError: it is of another architecture, or a value is not possible.
+            TypeError: it is neither a dictionary nor a configuration.
         """
+        if not isinstance(given, dict) and not hasattr(given, "to_dict"):
+            raise TypeError(f"config must be a configuration or the dictionary of one, got {given!r}")
         given = given if isinstance(given, dict) else given.to_dict()
         given = {_OTHER_NAMES.get(name, name): value for name, value in given.items()}
         found = given.pop("model_type", cls.model_type)
