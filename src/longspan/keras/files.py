@@ -10,27 +10,26 @@ from typing import Any, ClassVar
 import keras
 
 from . import checkpoints
+from .arguments import TakesArguments
 
 _HUB = ("cache_dir", "revision", "token", "local_files_only")
 
 
-class KeptInFiles(keras.Model):
+class KeptInFiles(TakesArguments):
     """A model that is loaded from checkpoints, and saved as one or as a file of Keras."""
 
     # of a family: its constructor has options beside the configuration
     config_class: ClassVar[Any]
     options: ClassVar[tuple[str, ...]] = ()
-    # of a head: axes of input_ids
-    input_axes: ClassVar[int] = 2
 
     @classmethod
     def from_pretrained(
-        cls, name: str | os.PathLike[str], *, config: Any = None, from_pt: bool = True, **kwargs: Any
+        cls, source: str | os.PathLike[str], /, *, config: Any = None, from_pt: bool = True, **kwargs: Any
     ) -> Any:
         """Load a safetensors checkpoint, of the torch classes or of these, sharded or not.
 
         Args:
-            name: a directory or a hub id.
+            source: a directory or a hub id.
             config: in place of the checkpoint's.
             from_pt: accepted: the checkpoints are the same.
             kwargs: arguments of the class (``dtype``, ``name``, Longformer's ``max_global_tokens``), fields of the
@@ -44,7 +43,7 @@ class KeptInFiles(keras.Model):
             TypeError: a keyword is no argument and no field.
         """
         del from_pt
-        folder = checkpoints.find(os.fspath(name), **{key: kwargs.pop(key) for key in _HUB if key in kwargs})
+        folder = checkpoints.find(os.fspath(source), **{key: kwargs.pop(key) for key in _HUB if key in kwargs})
         own = {key: kwargs.pop(key) for key in ("dtype", "name", "trainable", *cls.options) if key in kwargs}
         content = json.loads((folder / "config.json").read_text(encoding="utf-8")) if config is None else config
         model = cls(cls.config_class.from_dict(content).replace(**kwargs), **own)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from .layers import ACTIVATIONS, NEVER, linear, norm, refuse
-from .models import PreTrainedModel, first_token, is_whole, valid_tokens
+from .arguments import is_whole, valid_tokens
+from .layers import ACTIVATIONS, NEVER, alike, linear, norm, refuse
+from .models import PreTrainedModel, first_token
 
 IGNORED = -100
 
@@ -104,11 +105,7 @@ class MultipleChoice(Head):
 
     def inputs_of(self, input_ids: Any = None, **given: Any) -> dict[str, Any]:
         inputs = super().inputs_of(input_ids, **given)
-        name, axes = ("inputs_embeds", 4) if inputs["input_ids"] is None else ("input_ids", 3)
-        shape = inputs[name].shape
-        if len(shape) != axes:
-            raise ValueError(f"{name} of multiple choice must begin (batch, choices, tokens), got {tuple(shape)}")
-        inputs["choices"] = ops.shape(inputs[name])[1]
+        inputs["choices"] = ops.shape(inputs["inputs_embeds" if inputs["input_ids"] is None else "input_ids"])[1]
         for name, x in inputs.items():
             if name != "head_mask" and len(getattr(x, "shape", ())) > 2:
                 inputs[name] = ops.reshape(x, (-1, *ops.shape(x)[2:]))
@@ -141,6 +138,7 @@ class QuestionAnswering(Head):
     def task_loss(self, scores: list[Any], labels: list[Any], inputs: dict[str, Any]) -> Any:
         valid, losses = valid_tokens(inputs), []
         for logits, positions in zip(scores, labels, strict=True):
+            check_targets(positions, logits.shape[:1])
             positions = ops.reshape(positions, (-1, 1))
             at = ops.logical_and(positions == ops.arange(ops.shape(valid)[1], dtype="int32")[None, :], valid)
             logits = ops.cast(logits, "float32")
@@ -157,9 +155,15 @@ def _mean(losses: Any, targets: Any) -> Any:
 def _alike(logits: Any, labels: Any) -> tuple[Any, Any]:
     if len(labels.shape) == len(logits.shape) - 1 and logits.shape[-1] == 1:
         labels = ops.expand_dims(labels, -1)
-    if len(labels.shape) != len(logits.shape) or labels.shape[-1] != logits.shape[-1]:
+    if not alike(labels.shape, logits.shape):
         raise ValueError(f"labels must have the shape of the logits, {tuple(logits.shape)}, got {tuple(labels.shape)}")
     return ops.cast(logits, "float32"), ops.cast(labels, "float32")
+
+
+def check_targets(labels: Any, shape: Any) -> None:
+    """Refuse targets that are not one for each prediction; an axis of 1 at the end is no fault."""
+    if not (alike(labels.shape, shape) or alike(labels.shape, (*shape, 1))):
+        raise ValueError(f"the targets must have the shape {tuple(shape)}, got {tuple(labels.shape)}")
 
 
 def cross_entropy(logits: Any, labels: Any) -> Any:
@@ -167,10 +171,12 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
 
     Raises:
         TypeError: the labels are not whole numbers.
-        ValueError: a label is neither a class nor -100; compiled programs as :func:`.layers.refuse` says.
+        ValueError: there are not as many labels, or one is neither a class nor -100; of the latter compiled programs
+            tell as :func:`.layers.refuse` says.
     """
     if not is_whole(labels):
         raise TypeError(f"labels must be class ids of an integer dtype, got {labels.dtype}")
+    check_targets(labels, logits.shape[:-1])
     classes = ops.shape(logits)[-1]
     logits = ops.reshape(ops.cast(logits, "float32"), (-1, classes))
     labels = ops.reshape(ops.cast(labels, "int32"), (-1,))

@@ -51,6 +51,11 @@ def _normal(owner: Any) -> Any:
     return keras.initializers.RandomNormal(stddev=owner.config.initializer_range)
 
 
+def alike(shape: Any, other: Any) -> bool:
+    """Whether two shapes are the same, as far as both are known."""
+    return len(shape) == len(other) and all(None in x or x[0] == x[1] for x in zip(shape, other, strict=True))
+
+
 class Sight(SimpleNamespace):
     """What a family's attention knows of who sees whom. No dictionary: Keras mixes no tensors with numbers in one."""
 

@@ -69,6 +69,7 @@ class TFLongformerPreTrainedModel(PreTrainedModel):
 
     config_class = LongformerConfig
     layer_class = LongformerLayer
+    mask_values = 3
     options = ("max_global_tokens",)
     mlm_keys = ("lm_head", "lm_head-dense", "lm_head-layer_norm")
     choice_key = None

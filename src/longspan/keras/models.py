@@ -1,4 +1,4 @@
-"""What all twelve classes share: arguments and the way through the layers.
+"""What all twelve classes share: the way through the layers.
 
 Shapes: B batch, N tokens, H heads, d hidden size.
 """
@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
+from .arguments import valid_tokens
 from .files import KeptInFiles
 from .layers import Sight, first_true, linear, norm, refuse, table, take_rows
 from .outputs import Output
 from .training import TrainedByTask
-
-_FLAGS = ("output_attentions", "output_hidden_states", "return_dict")
 
 
 class PreTrainedModel(TrainedByTask, KeptInFiles):
@@ -33,8 +31,9 @@ class PreTrainedModel(TrainedByTask, KeptInFiles):
         name, dtype, trainable: as of every Keras model; ``dtype`` may be a policy, such as "mixed_bfloat16".
     """
 
-    # of a family; ``call`` is without some arguments
+    # of a family; ``attention_mask`` has so many values, and ``call`` is without some arguments
     layer_class: ClassVar[Any]
+    mask_values: ClassVar[int]
     without: ClassVar[tuple[str, ...]] = ()
     # names of its heads in checkpoints, their activations in place of the configuration's (masked LM, classification),
     # and whether padding takes no part in the loss of question answering
@@ -69,6 +68,8 @@ class PreTrainedModel(TrainedByTask, KeptInFiles):
 
     def __init__(self, config: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.autocast = False  # Keras would round labels of a regression to the dtype of the layers
+        self._allow_non_tensor_positional_args = True  # lists of numbers, and what a tokenizer returns
         self.config = config = self.config_class.from_dict(config)
         self.word = table(self, "embeddings-word_embeddings", config.vocab_size)
         self.position = table(self, "embeddings-position_embeddings", config.positions[0])
@@ -140,43 +141,6 @@ class PreTrainedModel(TrainedByTask, KeptInFiles):
         packed = self.output_class(**outputs)
         return packed if inputs["return_dict"] else packed.to_tuple()
 
-    def inputs_of(self, input_ids: Any = None, **given: Any) -> dict[str, Any]:
-        """All arguments of ``call`` by name: tensors, ids and masks in int32, flags as the configuration has them.
-
-        Raises:
-            ValueError: a name is unknown, or not exactly one of ``input_ids`` and ``inputs_embeds`` was given.
-        """
-        if isinstance(input_ids, list | tuple) and any(hasattr(x, "shape") for x in input_ids):
-            input_ids = dict(zip(self.arguments, input_ids, strict=False))
-        given |= input_ids if isinstance(input_ids, Mapping) else {"input_ids": input_ids}
-        for name in given:
-            if name not in self.arguments:
-                raise ValueError(
-                    f"{name!r} is no argument of {type(self).__name__}; it takes {', '.join(self.arguments)}"
-                )
-        inputs = {name: self.as_tensor(name, given.get(name)) for name in self.arguments}
-        for name in _FLAGS:
-            inputs[name] = getattr(self.config, name) if inputs[name] is None else inputs[name]
-        if (inputs["input_ids"] is None) == (inputs["inputs_embeds"] is None):
-            count = "neither" if inputs["input_ids"] is None else "both"
-            raise ValueError(f"give exactly one of input_ids and inputs_embeds, got {count}")
-        return inputs
-
-    def as_tensor(self, name: str, value: Any) -> Any:
-        """The argument ``name`` as a tensor: floats where they may be, else int32.
-
-        Raises:
-            TypeError: ids or positions are not whole numbers.
-        """
-        if value is None or name in _FLAGS:
-            return value
-        value = ops.convert_to_tensor(value)
-        if name == "labels" and not is_whole(value):
-            return value
-        if not is_whole(value) and name.endswith(("_ids", "_positions")):
-            raise TypeError(f"{name} must be of an integer dtype, got {value.dtype}")
-        return ops.cast(value, self.compute_dtype if name in ("inputs_embeds", "head_mask") else "int32")
-
     def encode(self, inputs: dict[str, Any], training: bool) -> dict[str, Any]:
         """The encoder's outputs by name."""
         valid = valid_tokens(inputs)
@@ -197,14 +161,15 @@ class PreTrainedModel(TrainedByTask, KeptInFiles):
         return outputs
 
     def embed(self, inputs: dict[str, Any], valid: Any, training: bool) -> tuple[Any, Any]:
-        """Embeddings (B, N, d), and what :func:`.layers.refuse` adds to rows with impossible ids."""
+        """Embeddings (B, N, d), and what :func:`.layers.refuse` adds to rows with impossible ids or masks."""
         config, words, types = self.config, inputs["input_ids"], inputs["token_type_ids"]
-        tables = {"input_ids": self.word, "token_type_ids": self.token_type, "position_ids": self.position}
+        values = {"attention_mask": self.mask_values, "global_attention_mask": 2, "input_ids": config.vocab_size}
+        values |= {"token_type_ids": config.type_vocab_size, "position_ids": config.positions[0]}
         wrong = ops.zeros(ops.shape(valid)[:1])
-        for name, rows in tables.items():
-            if (ids := inputs[name]) is not None:
-                outside = ops.any(ops.logical_or(ids < 0, ids >= rows.input_dim), axis=1)
-                wrong += refuse(outside, f"{name} must lie between 0 and {rows.input_dim - 1}")
+        for name, count in values.items():
+            if (ids := inputs.get(name)) is not None:
+                outside = ops.any(ops.logical_or(ids < 0, ids >= count), axis=1)
+                wrong += refuse(outside, f"{name} must lie between 0 and {count - 1}")
         places, (count, start, padding) = inputs["position_ids"], config.positions
         if places is None:
             places, period = self.places(inputs, valid), config.position_period
@@ -221,19 +186,6 @@ class PreTrainedModel(TrainedByTask, KeptInFiles):
         kinds = _look_up(self.token_type, ops.zeros((1, 1), "int32") if types is None else types, None)
         hidden = embeds + _look_up(self.position, places, padding) + kinds
         return self.drop(self.norm(hidden), training=training), wrong
-
-
-def is_whole(x: Any) -> bool:
-    """Whether a tensor is of an integer dtype."""
-    return "int" in keras.backend.standardize_dtype(x.dtype)
-
-
-def valid_tokens(inputs: dict[str, Any]) -> Any:
-    """(B, N) bool, False at padding."""
-    ids, mask = inputs["input_ids"], inputs["attention_mask"]
-    if mask is not None:
-        return mask != 0
-    return ops.ones(ops.shape(inputs["inputs_embeds"] if ids is None else ids)[:2], "bool")
 
 
 def first_token(hidden: Any, inputs: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from keras import ops
 
 from .configuration import NystromformerConfig
 from .heads import MaskedLM, MultipleChoice, QuestionAnswering, SequenceClassification, TokenClassification
-from .layers import EncoderLayer, Sight, first_true, join_heads, masked_softmax, refuse, split_heads, warn_once
+from .layers import EncoderLayer, Sight, first_true, join_heads, masked_softmax, split_heads, warn_once
 from .models import PreTrainedModel
 from .outputs import TFNystromformerHeadOutput, TFNystromformerModelOutput
 
@@ -111,6 +111,7 @@ class TFNystromformerPreTrainedModel(PreTrainedModel):
 
     config_class = NystromformerConfig
     layer_class = NystromformerLayer
+    mask_values = 2
     without = ("head_mask", "global_attention_mask")
     mlm_keys = ("cls-predictions", "cls-predictions-transform-dense", "cls-predictions-transform-LayerNorm")
     choice_key = "pre_classifier"
@@ -121,16 +122,14 @@ class TFNystromformerPreTrainedModel(PreTrainedModel):
         return ops.where(valid, ops.arange(ops.shape(valid)[1], dtype="int32")[None, :] - first_true(valid), 0)
 
     def look(self, inputs: dict[str, Any], valid: Any) -> tuple[Sight, Any]:
-        mask, config = inputs["attention_mask"], self.config
+        config = self.config
         if config.attention_type is None and config.uses_softmax:
             warn_once(
                 f"num_landmarks and segment_means_seq_len are both {config.num_landmarks}, which means exact softmax "
                 "attention: cost grows with the square of the length. Set attention_type to 'nystrom' for Nyström "
                 "attention, or to 'softmax' to confirm"
             )
-        merged = ops.any(mask > 1, axis=1) if mask is not None else ops.zeros(ops.shape(valid)[:1], "bool")
-        fault = refuse(merged, "attention_mask must hold 0 or 1: a Nyströmformer has no global tokens")
-        return Sight(valid=valid), fault
+        return Sight(valid=valid), 0.0
 
 
 class TFNystromformerModel(TFNystromformerPreTrainedModel, output=TFNystromformerModelOutput):
