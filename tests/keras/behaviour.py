@@ -88,7 +88,7 @@ def a_loss_of_keras_sees_logits_and_labels() -> None:
 def what_fit_cannot_use_is_told() -> None:
     x, y = rows(2), np.arange(2)
     for name, given, message in (
-        ("LongformerModel", y, "Provide a `loss`"),
+        ("LongformerModel", y, "has no loss of its own: give compile a loss"),
         ("LongformerForQuestionAnswering", y, "a pair of start_positions and end_positions"),
         ("LongformerForSequenceClassification", None, "there are no labels"),
     ):

@@ -22,6 +22,8 @@ class TrainedByTask(TakesArguments):
     ) -> Any:
         """The task's own loss of labels in ``y`` or in ``x``, or the one that was compiled, of the logits."""
         if not self.label_names:
+            if self._compile_loss is None and not self.losses:  # Keras does not say so on JAX
+                raise ValueError(f"{type(self).__name__} has no loss of its own: give compile a loss")
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         labels, scores = self.labels_of(x, y), self.scores_of(y_pred)
         if self._compile_loss is not None:
