@@ -1,6 +1,7 @@
 """The two trainings that :mod:`.keras_imdb` compares; each imports its own framework only.
 
-Both read ``data.npz`` and the checkpoint ``start`` of a folder, and take AdamW with a learning rate that falls to 0.
+Both read ``data.npz`` and the checkpoint ``start`` of a folder, and take AdamW with a learning rate that rises in the
+first tenth of the steps and falls to 0 along a cosine, on gradients that are clipped to a norm of 1.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ class Plan:
         """Of the whole training."""
         return self.train // self.batch * self.epochs
 
+    @property
+    def rising(self) -> int:
+        """Steps in which the learning rate rises."""
+        return self.steps // 10
+
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-7
@@ -64,7 +70,13 @@ def train_on_torch(folder: Path, plan: Plan) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=plan.lr, betas=BETAS, eps=EPSILON, weight_decay=plan.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / plan.steps)
+
+    def factor(step: int) -> float:
+        if step < plan.rising:
+            return step / plan.rising
+        return 0.5 + 0.5 * math.cos(math.pi * (step - plan.rising) / (plan.steps - plan.rising))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     began, losses, accuracy = time.process_time(), [], []
 
     def read(part: str, rows: Any) -> Any:
@@ -76,6 +88,7 @@ def train_on_torch(folder: Path, plan: Plan) -> dict[str, Any]:
             loss = read("train", rows)[0].loss
             loss.backward()
             losses.append(loss.item())
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for group in optimizer.param_groups:
                 # Keras adds epsilon before the bias correction, torch after it
                 group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** len(losses))
@@ -99,9 +112,16 @@ def train_on_tensorflow(folder: Path, plan: Plan) -> dict[str, Any]:
 
     data = dict(np.load(folder / "data.npz"))
     model = TFLongformerForSequenceClassification.from_pretrained(folder / "start")
-    rate = keras.optimizers.schedules.PolynomialDecay(plan.lr, plan.steps, end_learning_rate=0.0)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, plan.steps - plan.rising, warmup_target=plan.lr, warmup_steps=plan.rising
+    )
     optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=plan.weight_decay, beta_1=BETAS[0], beta_2=BETAS[1], epsilon=EPSILON
+        rate,
+        weight_decay=plan.weight_decay,
+        beta_1=BETAS[0],
+        beta_2=BETAS[1],
+        epsilon=EPSILON,
+        global_clipnorm=1.0,
     )
     model.compile(optimizer, metrics=["sparse_categorical_accuracy"])
     began, losses, accuracy = time.process_time(), [], []
@@ -118,7 +138,7 @@ def train_on_tensorflow(folder: Path, plan: Plan) -> dict[str, Any]:
     for order in data["orders"]:
         model.fit(*given("train", order), batch_size=plan.batch, shuffle=False, verbose=0, callbacks=[record])
         found = model.evaluate(*given("validation"), batch_size=plan.batch, verbose=0, return_dict=True)
-        accuracy.append(float(found["sparse_categorical_accuracy"]))
+        accuracy.append(round(float(found["sparse_categorical_accuracy"]), 6))
     return {"losses": losses, "accuracy": accuracy, "cpu_seconds": round(time.process_time() - began, 1)}
 
 
