@@ -12,6 +12,7 @@ import typer
 
 from longspan.cli.assignments import read_assignments
 from longspan.cli.console import out, printable, user_errors
+from longspan.cli.options import Layout, SkipBad, TaskOptions
 from longspan.cli.training_progress import training_progress
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ def train(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME_OR_FILE", help="Recipe to follow; other options win over it.")
     ] = None,
-    layout: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Published layout of the data; by default as the file looks.")
-    ] = None,
+    layout: Layout = None,
     steps: Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help="Optimizer steps.")] = None,
     epochs: Annotated[
         float | None, typer.Option(metavar="NUMBER", min=0.0, help="Passes over the data; 3 by default.")
@@ -69,19 +68,14 @@ def train(
         int | None, typer.Option(metavar="RANK", min=1, help="Train low-rank adapters, merged at the end.")
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", min=0, help="0 by default.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Option of the task, such as a column's name; may be given again."),
-    ] = None,
+    option: TaskOptions = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="NAME=VALUE", help="Any other argument, such as max_length=512; may be given again."
         ),
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave bad rows out and count them, instead of stopping.")
-    ] = False,
+    skip_bad: SkipBad = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train a model on a task; run again with the same options, it resumes.
