@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
-import importlib.metadata
 import json
 import logging
 import os
@@ -33,7 +31,7 @@ from longspan.train.vocabulary import train_tokenizer
 from .bag_of_words import Learner, Setting
 from .data import prepare
 from .keras_imdb_training import Plan, train_on_torch
-from .results import FOLDER, commit
+from .results import FOLDER, commit, when_and_where
 from .splits import split
 
 EARLY = 20
@@ -65,8 +63,6 @@ def run(rows: Sequence[TextExample], seed: int, folder: Path, plan: Plan) -> dic
         folder: for data and weights.
         plan: sizes and settings.
     """
-    from benchmarks.machine import machine
-
     code = commit()
     folder.mkdir(parents=True, exist_ok=True)
     parts = draw(rows, seed, plan)
@@ -82,12 +78,8 @@ def run(rows: Sequence[TextExample], seed: int, folder: Path, plan: Plan) -> dic
     return {
         "command": f"python -m experiments.keras_imdb --seed {seed}",
         "commit": code,
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seed": seed,
-        "machine": {
-            **{name: x for name, x in machine().items() if name in ("processor", "threads", "system", "python")},
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
-        },
+        **when_and_where(PACKAGES),
         "plan": dataclasses.asdict(plan),
         "majority": max(labels.count(label) for label in LABELS) / len(labels),
         "words": words,

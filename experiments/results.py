@@ -35,17 +35,11 @@ def write_result(
         folder: where results are.
         **facts: of all runs.
     """
-    from benchmarks.machine import machine
-
     content = {
         "experiment": experiment,
         "command": command,
         "commit": code,
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": {
-            **{name: x for name, x in machine().items() if name in ("processor", "threads", "system", "python")},
-            **{name: importlib.metadata.version(name) for name in VERSIONS},
-        },
+        **when_and_where(VERSIONS),
         **facts,
         "runs": list(runs),
     }
@@ -53,6 +47,19 @@ def write_result(
     path = folder / f"{experiment}.{system}.json"
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def when_and_where(packages: Sequence[str]) -> dict[str, Any]:
+    """The present ``date``, and the ``machine`` with the versions of ``packages``."""
+    from benchmarks.machine import machine
+
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": {
+            **{name: x for name, x in machine().items() if name in ("processor", "threads", "system", "python")},
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
+    }
 
 
 def read_results(folder: Path = FOLDER) -> dict[str, list[dict[str, Any]]]:
