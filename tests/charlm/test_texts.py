@@ -41,6 +41,7 @@ def test_a_zip_as_enwik8_comes(tmp_path):
         (b"BZh9 nothing", "a broken archive"),
         (b"PK\x03\x04 nothing", "a broken archive"),
     ],
+    ids=["nothing", "gzip of nothing", "gzip cut short", "bzip2", "zip"],  # bytes of gzip tell the time: no names
 )
 def test_files_that_cannot_be_used(content, message, tmp_path):
     path = tmp_path / "text"
