@@ -90,8 +90,10 @@ class EncoderLayer(keras.layers.Layer):
         """Hidden states (B, N, d), and the maps of the attention."""
         context, maps = self.attend(hidden, sight, training)
         hidden = self.attended_norm(self.drop(self.attended(context), training=training) + hidden)
-        wide = ACTIVATIONS[self.config.hidden_act](self.widen(hidden))
-        return self.narrow_norm(self.drop(self.narrow(wide), training=training) + hidden), maps
+        # as a matrix: TensorFlow fuses product, bias and GELU of two axes only
+        rows = ops.reshape(hidden, (-1, self.config.hidden_size))
+        rows = self.narrow(ACTIVATIONS[self.config.hidden_act](self.widen(rows)))
+        return self.narrow_norm(self.drop(ops.reshape(rows, ops.shape(hidden)), training=training) + hidden), maps
 
 
 def masked_softmax(scores: Any, visible: Any) -> Any:
