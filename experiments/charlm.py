@@ -3,7 +3,7 @@
     LONGSPAN_DATA=... python -m experiments.charlm enwiki
     LONGSPAN_DATA=... python -m experiments.charlm enwiki --only full
 
-trains each variant of the recipe `small` (within an hour of one core), scores its test part, evaluates it with contexts
+trains each variant of the recipe `small` (about 40 minutes of one core), scores its test part, evaluates it with contexts
 of 1,024 to 32,256 characters, writes ``experiments/results/charlm-<text>.json`` from what is there, and draws it. What
 is done is not done again, and what was interrupted goes on: the same command resumes.
 """

@@ -1,19 +1,23 @@
-"""The tables of `docs/results.md`, from the result files.
+"""The tables of `docs/results.md`, `docs/lra.md` and `docs/charlm.md`, from the result files.
 
 python -m experiments.report
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from longspan.charlm.evaluating import LENGTH
+from longspan.lra.report import find_results, render
+
 from .catalog import EXPERIMENTS, Experiment
 from .results import FOLDER, read_results
 
-PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+DOCS = Path(__file__).parent.parent / "docs"
 
 START, END = "<!-- start of {} -->", "<!-- end of {} -->"
 
@@ -37,17 +41,28 @@ Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def main() -> None:
-    """Write the tables into the page, between their markers."""
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), read_results(FOLDER)), encoding="utf-8")
+    """Write the tables into the pages, between their markers."""
+    for path, tables in pages().items():
+        path.write_text(fill(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
-def fill(page: str, results: Results) -> str:
-    """The page with the tables of these results.
+def pages() -> dict[Path, dict[str, list[str]]]:
+    """Page -> marker -> the table of the committed results."""
+    results = read_results(FOLDER)
+    return {
+        DOCS / "results.md": {"scores": scores_table(results), "runs": runs_table(results)},
+        DOCS / "lra.md": {"measured": render(find_results([FOLDER / "lra"])).splitlines()},
+        DOCS / "charlm.md": {"measured": charlm_table(FOLDER)},
+    }
+
+
+def fill(page: str, tables: Mapping[str, Sequence[str]]) -> str:
+    """The page with these tables between their markers.
 
     Raises:
         ValueError: a marker is missing.
     """
-    for name, lines in (("scores", scores_table(results)), ("runs", runs_table(results))):
+    for name, lines in tables.items():
         start, end = START.format(name), END.format(name)
         if page.count(start) != 1 or page.count(end) != 1:
             raise ValueError(f"the page must have {start} and {end} once")
@@ -119,6 +134,29 @@ def mean(experiment: Experiment, runs: Sequence[Mapping[str, Any]], metric: str,
         return ""
     deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
     return f"{statistics.fmean(scores):.1f}{deviation}"
+
+
+def charlm_table(folder: Path) -> list[str]:
+    """A line for each character language model: bits per character of the test part, and by context."""
+    lines = [
+        "| Text | Model | Test | Same characters, context 1,024 | 8,192 | 32,256 | Steps | CPU minutes | Commit |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for path in sorted(folder.glob("charlm-*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        for run in result["variants"].values():
+            contexts = {x["length"]: f"{x['bits_per_character']:.3f}" for x in run["contexts"]}
+            cells = [
+                result["text"],
+                run["about"],
+                f"{run['test']['bits_per_character']:.3f}",
+                *(contexts.get(length, "") for length in (1024, 8192, LENGTH)),
+                f"{run['steps']:,}",
+                f"{run['cpu_seconds'] / 60:.0f}",
+                run["commit"],
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _start(system: str, result: Mapping[str, Any]) -> str:

@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 from experiments.catalog import EXPERIMENTS
-from experiments.report import END, PAGE, START, best_baseline, by_system, fill, mean, runs_table, scores_table
+from experiments.report import (
+    END,
+    START,
+    best_baseline,
+    by_system,
+    charlm_table,
+    fill,
+    mean,
+    pages,
+    runs_table,
+    scores_table,
+)
 from experiments.results import FOLDER, read_results, write_result
 
 RTE = EXPERIMENTS["rte"]
@@ -41,9 +52,10 @@ RESULTS = {
 }
 
 
-def test_the_committed_page_agrees_with_the_result_files():
-    page = PAGE.read_text(encoding="utf-8")
-    assert fill(page, read_results()) == page, "run: python -m experiments.report"
+def test_the_committed_pages_agree_with_the_result_files():
+    for path, tables in pages().items():
+        page = path.read_text(encoding="utf-8")
+        assert fill(page, tables) == page, "run: python -m experiments.report"
 
 
 def test_every_result_file_says_where_it_comes_from():
@@ -61,7 +73,7 @@ def test_every_result_file_says_where_it_comes_from():
 
 
 def test_no_result_file_names_a_place_of_a_machine():
-    for path in FOLDER.glob("*.*.json"):
+    for path in FOLDER.rglob("*.json"):
         text = path.read_text(encoding="utf-8")
         assert "/tmp" not in text and "/work" not in text and "/home" not in text, path.name
 
@@ -90,11 +102,22 @@ def test_scores_in_percent_stay():
 
 def test_tables_stand_between_their_markers():
     page = "".join(f"# {name}\n\n{START.format(name)}\nold\n{END.format(name)}\nafter\n" for name in ("scores", "runs"))
-    filled = fill(page, RESULTS)
+    tables = {"scores": scores_table(RESULTS), "runs": runs_table(RESULTS)}
+    filled = fill(page, tables)
     assert "old" not in filled and filled.count("after") == 2 and "| GLUE RTE | majority" in filled
-    assert fill(filled, RESULTS) == filled
+    assert fill(filled, tables) == filled
     with pytest.raises(ValueError, match="start of runs"):
-        fill(page.replace("start of runs", "begin of runs"), RESULTS)
+        fill(page.replace("start of runs", "begin of runs"), tables)
+
+
+def test_each_character_model_has_a_line(tmp_path: Path):
+    contexts = [{"length": length, "bits_per_character": 3 - length / 1e5} for length in (1024, 2048, 8192)]
+    run = {"about": "full attention", "test": {"bits_per_character": 2.7182}, "contexts": contexts}
+    run |= {"steps": 1234, "cpu_seconds": 3300.0, "commit": "abc"}
+    content = {"text": "enwiki", "variants": {"full": run}}
+    (tmp_path / "charlm-enwiki.json").write_text(json.dumps(content), encoding="utf-8")
+    (row,) = charlm_table(tmp_path)[2:]
+    assert row == "| enwiki | full attention | 2.718 | 2.990 | 2.918 |  | 1,234 | 55 | abc |"
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path):
