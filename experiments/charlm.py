@@ -3,9 +3,9 @@
     LONGSPAN_DATA=... python -m experiments.charlm enwiki
     LONGSPAN_DATA=... python -m experiments.charlm enwiki --only full
 
-trains each variant of the recipe `small` (about 40 minutes of one core), scores its test part, evaluates it with contexts
-of 1,024 to 32,256 characters, writes ``experiments/results/charlm-<text>.json`` from what is there, and draws it. What
-is done is not done again, and what was interrupted goes on: the same command resumes.
+trains each variant of the recipe `small` (40 minutes of one core), scores its test part, evaluates it with contexts
+of 1,024 to 32,256 characters, adds it to ``experiments/results/charlm-<text>.json``, and draws that. A variant that the
+file has is not done again, and one that was interrupted goes on: the same command resumes.
 """
 
 from __future__ import annotations
@@ -74,14 +74,41 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(name, [round(x, 2) for x in time_stages(vary(recipe, name), data)], flush=True)
         return
     folder = arguments.runs / f"charlm-{arguments.text}-{arguments.seed}"
-    for name in chosen:
-        run_variant(name, recipe, data, folder, arguments.seed)
     command = f"python -m experiments.charlm {arguments.text} --seed {arguments.seed}"
     command += "" if arguments.recipe == "small" else f" --recipe {arguments.recipe}"
-    found = {name: json.loads(path.read_text()) for name in VARIANTS if (path := folder / f"{name}.json").exists()}
-    result = {"text": arguments.text, "command": command, "seed": arguments.seed, "variants": found}
-    write_json(arguments.results / f"charlm-{arguments.text}.json", result)
-    plot(result, arguments.images / f"charlm-{arguments.text}.png")
+    head = {"text": arguments.text, "command": command, "seed": arguments.seed}
+    file = arguments.results / f"charlm-{arguments.text}.json"
+    for name in chosen:
+        found = read_variants(file, arguments.seed).get(name)
+        if found is None:
+            found = run_variant(name, recipe, data, folder, arguments.seed)
+        elif found["settings"] != settings_of(vary(recipe, name, found["share_of_steps"])):
+            raise ValueError(f"{file}: {name} is of another recipe; give another folder with --results")
+        # read again: another process may have added a variant meanwhile
+        variants = {**read_variants(file, arguments.seed), name: found}
+        result = {**head, "variants": {name: variants[name] for name in VARIANTS if name in variants}}
+        write_json(file, result)
+        plot(result, arguments.images / f"charlm-{arguments.text}.png")
+
+
+def read_variants(file: Path, seed: int) -> dict[str, Any]:
+    """The variants that a result file has, none where there is no file.
+
+    Raises:
+        ValueError: they are of another seed.
+    """
+    if not file.exists():
+        return {}
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if result["seed"] != seed:
+        raise ValueError(f"{file}: a result of seed {result['seed']}; give another folder with --results")
+    variants: dict[str, Any] = result["variants"]
+    return variants
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """The settings of a recipe as a result has them."""
+    return as_dict(make_settings(recipe.settings, recipe.stages, {}))
 
 
 def vary(recipe: Recipe, name: str, share: float = 1.0) -> Recipe:
@@ -116,21 +143,11 @@ def time_stages(recipe: Recipe, data: Path, repetitions: int = 2) -> list[float]
 
 
 def run_variant(name: str, recipe: Recipe, data: Path, folder: Path, seed: int) -> dict[str, Any]:
-    """Train, score and record a variant, or return the record.
+    """Train a variant and score it.
 
     The steps of full attention are so many fewer that its stages take the CPU time of the growing windows' stages, by
     a timing of both that is kept in the folder.
-
-    Raises:
-        ValueError: the record is of another recipe.
     """
-    record = folder / f"{name}.json"
-    if record.exists():
-        found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        varied = vary(recipe, name, found["share_of_steps"])
-        if found["settings"] != as_dict(make_settings(varied.settings, varied.stages, {})):
-            raise ValueError(f"{record}: a record of another recipe; remove it, or give another folder with --runs")
-        return found
     code = commit()
     timing = folder / "timing.json"
     if name == "full" and not timing.exists():
@@ -146,7 +163,7 @@ def run_variant(name: str, recipe: Recipe, data: Path, folder: Path, seed: int) 
     longest = max(stage["length"] for stage in recipe.stages)
     lengths = [length for length in LENGTHS if name != "full" or length <= longest]
     contexts = _contexts(model, parts["test"], lengths, folder / f"{name}-contexts.json", name)
-    found = {
+    return {
         "about": VARIANTS[name],
         "test": test,
         "contexts": contexts,
@@ -155,8 +172,6 @@ def run_variant(name: str, recipe: Recipe, data: Path, folder: Path, seed: int) 
         "commit": code,
         "machine": _machine(),
     }
-    write_json(record, found)
-    return found
 
 
 def _time_share(timing: Mapping[str, Sequence[float]], recipe: Recipe) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -57,9 +58,12 @@ def test_the_whole_experiment_at_a_small_size(tmp_path, monkeypatch):
         assert run["test"]["characters"] == 2399 and run["commit"] and run["machine"]
     assert (tmp_path / "charlm-words.png").stat().st_size > 10_000
     monkeypatch.setattr(charlm, "train", None)  # nothing is done twice
+    shutil.rmtree(tmp_path / "runs")
     main(arguments)
     assert json.loads((tmp_path / "charlm-words.json").read_text()) == result
+    with pytest.raises(ValueError, match="a result of seed 0"):
+        main([*arguments, "--seed", "1"])
     recipe["settings"] = {**SETTINGS, "width": 16}
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(recipe))
-    with pytest.raises(ValueError, match=r"longformer\.json: a record of another recipe"):
+    with pytest.raises(ValueError, match=r"charlm-words\.json: longformer is of another recipe"):
         main(arguments)
