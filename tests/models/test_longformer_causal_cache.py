@@ -158,6 +158,13 @@ def test_a_cache_is_for_inference():
         model(ids, past_key_values=cache, attention_mask=torch.ones(1, 6))
     with torch.no_grad(), pytest.raises(ValueError, match="past_key_values is of a batch of 1, the input of 2"):
         model(ids.expand(2, -1), past_key_values=cache)
+    windows = model.config.windows
+    model.set_attention_window([2 * window for window in windows])
+    with torch.no_grad(), pytest.raises(ValueError, match=r"of the windows .*: begin another"):
+        model(ids, past_key_values=cache)
+    model.set_attention_window(windows)
+    with torch.no_grad():
+        model(ids, past_key_values=cache)
 
 
 def test_a_backend_without_a_cache_says_so():

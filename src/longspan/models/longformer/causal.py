@@ -170,7 +170,7 @@ class LongformerForCausalLM(LongformerPreTrainedModel, GenerationMixin):
         check_rows("segment_ids", segment_ids, given)
         check_rows("labels", labels, given)
         if cache is not None:
-            _check_cache(cache, len(given), segment_ids)
+            _check_cache(cache, self.config.windows, len(given), segment_ids)
         mask = _new_columns(attention_mask, given, 0 if cache is None else cache.get_seq_length())
         seen = merge_padding(segment_ids, mask)
         if not isinstance(logits_to_keep, int) or isinstance(logits_to_keep, bool) or logits_to_keep < 0:
@@ -208,11 +208,13 @@ class LongformerForCausalLM(LongformerPreTrainedModel, GenerationMixin):
             model_kwargs["past_key_values"] = self.new_cache()
 
 
-def _check_cache(cache: object, rows: int, segment_ids: Tensor | None) -> None:
+def _check_cache(cache: object, windows: list[int], rows: int, segment_ids: Tensor | None) -> None:
     if not isinstance(cache, RollingCache):
         raise TypeError(
             f"past_key_values must be a cache of LongformerForCausalLM.new_cache, got {type(cache).__name__}"
         )
+    if cache.windows != windows:
+        raise ValueError(f"past_key_values is of the windows {cache.windows}, the model has {windows}: begin another")
     if cache.rows not in (None, rows):
         raise ValueError(f"past_key_values is of a batch of {cache.rows}, the input of {rows}")
     if segment_ids is not None:

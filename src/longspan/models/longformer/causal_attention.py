@@ -40,9 +40,11 @@ class RollingCache:
             names = ", ".join(map(repr, KERNELS))
             raise NotImplementedError(f"attn_implementation must be one of {names} for a cache, got {backend!r}")
         scale = (config.hidden_size // config.num_attention_heads) ** -0.5
+        self.windows = config.windows
+        """Of the layers when it began."""
         self.layers = [
             RollingWindow(window // 2, dilation, scale, KERNELS[backend])
-            for window, dilation in zip(config.windows, config.dilations, strict=True)
+            for window, dilation in zip(self.windows, config.dilations, strict=True)
         ]
         self.rows: int | None = None
         """Of the tokens in it; None while there are none."""
