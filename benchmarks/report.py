@@ -34,6 +34,7 @@ HEADLINES = (
     ("train.step", "Training step, 4,096 tokens", "`transformers` Longformer"),
     ("nystrom.layer", "Nyströmformer, per layer, 4,096 tokens", "`transformers` Nyströmformer"),
     ("nystrom.operation", "Nyström attention alone", "`transformers` Nyströmformer"),
+    ("keras.transformers", "TensorFlow Longformer, per layer, 4,096 tokens", "`transformers` 4.57 Longformer"),
 )
 
 
