@@ -45,7 +45,7 @@ VARIANTS = {
 }
 
 LENGTHS = (1024, 2048, 4096, 8192, 16_384, LENGTH)
-PLACES, SCORED = 8, 1024
+PLACES, SCORED = 16, 1024
 """Places of the test part at which contexts are compared, and characters that are scored at each. Full attention, whose
 cost grows with the context, is compared up to the longest text of its training."""
 
