@@ -40,7 +40,7 @@ def test_the_whole_experiment_at_a_small_size(tmp_path, monkeypatch):
     recipe |= {"test": 0.3, "settings": SETTINGS, "stages": stages}
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(recipe))
     monkeypatch.setenv("LONGSPAN_DATA", str(tmp_path))
-    monkeypatch.setattr(charlm, "TEXTS", {"words": "words.txt"})
+    monkeypatch.setattr(charlm, "TEXTS", {"words": ("words.txt", 1.0)})
     monkeypatch.setattr(charlm, "LENGTH", 512)
     monkeypatch.setattr(charlm, "LENGTHS", (64, 512))
     monkeypatch.setattr(charlm, "STEP", 32)
