@@ -4,7 +4,7 @@
     LONGSPAN_DATA=... python -m experiments.charlm enwiki --only full
 
 trains each variant of the recipe `small` (of Shakespeare with fewer steps), scores its test part, evaluates it with
-contexts of 1,024 to 32,256 characters, adds it to ``experiments/results/charlm-<text>.json``, and draws that. A variant
+contexts of 256 to 32,256 characters, adds it to ``experiments/results/charlm-<text>.json``, and draws that. A variant
 that the file has is not done again, and one that was interrupted goes on: the same command resumes.
 """
 
@@ -44,10 +44,11 @@ VARIANTS = {
     "full": "full attention, in the same time",
 }
 
-LENGTHS = (1024, 2048, 4096, 8192, 16_384, LENGTH)
+LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16_384, LENGTH)
 PLACES, SCORED = 16, 1024
-"""Places of the test part at which contexts are compared, and characters that are scored at each. Full attention, whose
-cost grows with the context, is compared up to the longest text of its training."""
+"""Places of the test part at which contexts are compared, and characters that are scored at each: the last 512 of a
+sequence, or the second half of a short one. Full attention, whose cost grows with the context, is compared up to the
+longest text of its training."""
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
@@ -201,7 +202,7 @@ def _contexts(
                 model,
                 text[place : place + skip + SCORED + 1],
                 length=length,
-                step=STEP,
+                step=min(STEP, length // 2),
                 skip=skip,
             )
             for place in (room * i // (PLACES - 1) for i in range(PLACES))

@@ -15,6 +15,7 @@ from longspan.charlm.evaluating import LENGTH
 from longspan.lra.report import find_results, render
 
 from .catalog import EXPERIMENTS, Experiment
+from .charlm import PLACES
 from .results import FOLDER, read_results
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -139,8 +140,9 @@ def mean(experiment: Experiment, runs: Sequence[Mapping[str, Any]], metric: str,
 def charlm_table(folder: Path) -> list[str]:
     """A line for each character language model: bits per character of the test part, and by context."""
     lines = [
-        "| Text | Model | Test | Same characters, context 1,024 | 8,192 | 32,256 | Steps | CPU minutes | Commit |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---|",
+        f"| Text | Model | Test | {PLACES} places, context 256 | 1,024 | 8,192 | 32,256 | Steps "
+        "| CPU minutes | Commit |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for path in sorted(folder.glob("charlm-*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -150,7 +152,7 @@ def charlm_table(folder: Path) -> list[str]:
                 result["text"],
                 run["about"],
                 f"{run['test']['bits_per_character']:.3f}",
-                *(contexts.get(length, "") for length in (1024, 8192, LENGTH)),
+                *(contexts.get(length, "") for length in (256, 1024, 8192, LENGTH)),
                 f"{run['steps']:,}",
                 f"{run['cpu_seconds'] / 60:.0f}",
                 run["commit"],

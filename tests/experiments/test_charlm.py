@@ -8,6 +8,7 @@ import yaml
 
 from experiments import charlm
 from experiments.charlm import VARIANTS, _time_share, main, vary
+from experiments.charlm_plot import gains_of
 from longspan.charlm.recipe import read_recipe
 from longspan.charlm.settings import make_settings
 from tests.charlm.toys import SETTINGS, STAGES, make_recipe, write_text
@@ -31,6 +32,11 @@ def test_full_attention_gets_the_same_time():
     share = _time_share({"longformer": [1.0, 2.0], "full": [2.0, 6.0]}, recipe)
     assert share == pytest.approx((90 + 30 * 2) / (90 * 2 + 30 * 6))
     assert [s["steps"] for s in vary(recipe, "full", share).stages] == [38, 12]
+
+
+def test_gains_are_of_the_same_places():
+    means, errors = gains_of([{"at_each_place": [2.0, 3.0]}, {"at_each_place": [1.5, 2.0]}])
+    assert means == [0.0, -0.75] and errors == [0.0, pytest.approx(0.25)]
 
 
 def test_the_whole_experiment_at_a_small_size(tmp_path, monkeypatch):

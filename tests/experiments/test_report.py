@@ -111,13 +111,13 @@ def test_tables_stand_between_their_markers():
 
 
 def test_each_character_model_has_a_line(tmp_path: Path):
-    contexts = [{"length": length, "bits_per_character": 3 - length / 1e5} for length in (1024, 2048, 8192)]
+    contexts = [{"length": length, "bits_per_character": 3 - length / 1e5} for length in (256, 1024, 2048, 8192)]
     run = {"about": "full attention", "test": {"bits_per_character": 2.7182}, "contexts": contexts}
     run |= {"steps": 1234, "cpu_seconds": 3300.0, "commit": "abc"}
     content = {"text": "enwiki", "variants": {"full": run}}
     (tmp_path / "charlm-enwiki.json").write_text(json.dumps(content), encoding="utf-8")
     (row,) = charlm_table(tmp_path)[2:]
-    assert row == "| enwiki | full attention | 2.718 | 2.990 | 2.918 |  | 1,234 | 55 | abc |"
+    assert row == "| enwiki | full attention | 2.718 | 2.997 | 2.990 | 2.918 |  | 1,234 | 55 | abc |"
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path):
