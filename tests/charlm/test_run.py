@@ -45,6 +45,24 @@ def test_a_finished_run_is_not_run_again(toy_run, monkeypatch):
         train(make_recipe(), path, folder, changes={"width": 16}, seed=1)
 
 
+def test_a_text_that_changed_is_another_run(tmp_path):
+    stages = [{**STAGES[0], "steps": 2}]
+    path = write_text(tmp_path / "text", 4000)
+    train(make_recipe(stages), path, tmp_path / "run")
+    (tmp_path / "run/result.json").unlink()  # as if it had been killed
+    path.write_text(path.read_text().swapcase())
+    with pytest.raises(ValueError, match=r"data was .*4,000 bytes.*, is .*4,000 bytes"):
+        train(make_recipe(stages), path, tmp_path / "run")
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_run_that_diverged_has_no_model(steps, tmp_path):
+    stages = [{**STAGES[0], "steps": steps, "lr": 1e30}]
+    with pytest.raises(ValueError, match="is nan: the training diverged; begin anew with a lower learning rate"):
+        train(make_recipe(stages), write_text(tmp_path / "text", 4000), tmp_path / "run")
+    assert not (tmp_path / "run/result.json").exists() and not (tmp_path / "run/model").exists()
+
+
 def test_the_stages_have_their_lengths_windows_and_places():
     settings = make_settings(SETTINGS, STAGES, {})
     text = np.arange(1000).astype(np.uint8)

@@ -37,6 +37,14 @@ def test_shipped_recipes(name):
     assert build_model(small).config.attention_window == settings.stages[-1].window
 
 
+def test_numbers_as_yaml_reads_them():
+    """1e-2 without a point is a text to YAML, and 1 is no float."""
+    settings = make_settings({**SETTINGS, "clip": "1e-2"}, [{**STAGES[0], "lr": 1}], {})
+    assert settings.clip == 0.01 and settings.stages[0].lr == 1.0
+    with pytest.raises(ValueError, match="clip must be above 0, got nan"):
+        make_settings({**SETTINGS, "clip": "nan"}, STAGES, {})
+
+
 def test_the_papers_recipes():
     for name in ("enwik8", "text8"):
         recipe = read_recipe(name)
@@ -108,6 +116,7 @@ GOOD = "about: A.\ncommand: c\ncost: none\nexpected: {}\nsource: nobody\nstages:
         ("about: A.\n", "lacks command, cost, source, expected, stages"),
         (GOOD.replace("none", "3"), "cost must be of type str, got 3"),
         (GOOD + "characters: many\n", "characters must be of type int, got 'many'"),
+        (GOOD, r"mine\.yaml: stages must be a list of at least one"),
         (GOOD + "validation: x\n", "validation must be of type float, got 'x'"),
         (GOOD.replace("[]", "{}"), "stages must be of type list"),
     ],

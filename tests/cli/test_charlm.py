@@ -43,6 +43,8 @@ def test_scores(run):
     done = call("evaluate", *options, "--streaming", "--limit", 150, "--part", "all")
     assert done.exit_code == 0 and "bits per character of 150 of all" in done.stdout
     assert "the model reaches 80" in done.stdout
+    done = call("evaluate", "--model", model.parent, *options[2:], "--part", "validation", "--json")
+    assert json.loads(done.stdout) == result  # the run's folder is its model
 
 
 def test_text(run):
@@ -82,7 +84,7 @@ def test_a_device_that_is_not_there_is_named(run):
         (
             ["evaluate", "--model", "./no", "--data", "few", "--part", "dev"],
             2,
-            "must be train, validation, test or all",
+            "must be one of train, validation, test, all",
         ),
         (["evaluate", "--model", "./no", "--data", "few", "--test", "2"], 1, "test must be a share between 0 and 1"),
         (["generate", "--model", "./no"], 1, "'./no' is no directory"),

@@ -36,7 +36,8 @@ def test_a_run_and_its_report(listops, tmp_path):
     assert "differs from the protocol: warmup 1 instead of 1000" in again.stdout
     told = call("report", tmp_path)
     assert told.exit_code == 0
-    assert "| ListOps | Nyströmformer | Nyströmformer, 64 landmarks | 37.15 |" in told.stdout
+    row = " ".join(told.stdout.splitlines()[2].split())
+    assert row.startswith("| ListOps | Nyströmformer | Nyströmformer, 64 landmarks | 37.15 |")
     assert "(3 of 5,000 steps)" in told.stdout and "rows generated here with seed 0" in told.stdout
 
 
@@ -49,13 +50,13 @@ def test_pictures_are_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["generate", "image", "--out", "x"], 2, "must be listops, pathfinder32 or pathfinder64"),
+        (["generate", "image", "--out", "x"], 2, "must be one of listops, pathfinder32, pathfinder64"),
         (["generate", "pathfinder32", "--out", "x", "--max-depth", "3"], 2, "max_depth: of listops only"),
         (["generate", "listops", "--out", "x", "--difficulty", "easy"], 2, "--difficulty: of Pathfinder only"),
         (["generate", "listops", "--out", "x", "--max-depth", "2"], 1, "min_length must be below 12"),
-        (["generate", "pathfinder32", "--out", "x", "--difficulty", "mad"], 1, "difficulty must be one of easy"),
-        (["run", "listops", "--model", "bert", "--data", ".", "--out", "x"], 1, "model must be one of longformer"),
-        (["run", "poetry", "--model", "softmax", "--data", ".", "--out", "x"], 1, "task must be one of listops"),
+        (["generate", "pathfinder32", "--out", "x", "--difficulty", "mad"], 2, "--difficulty: must be one of easy"),
+        (["run", "listops", "--model", "bert", "--data", ".", "--out", "x"], 2, "--model: must be one of longformer"),
+        (["run", "poetry", "--model", "softmax", "--data", ".", "--out", "x"], 2, "TASK: must be one of listops"),
         (["run", "text", "--model", "softmax", "--data", "no", "--out", "x"], 1, "train: no such file"),
         (["run", "text", "--model", "softmax", "--data", ".", "--out", "x", "--set", "depth=1"], 2, "no 'depth'"),
         (["run", "text", "--model", "softmax", "--data", ".", "--out", "x", "--set", "lr=fast"], 1, "lr must be of"),

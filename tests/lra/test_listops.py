@@ -96,6 +96,23 @@ def test_lengths_depths_and_arguments_are_within_the_rules(rows):
     assert set(arguments) == set(range(2, 11))
 
 
+def test_lengths_are_spread_as_a_plain_drawing_spreads_them(rows):
+    """The published rules in a few lines: one node in four is an operator, and how many arguments it has is uniform."""
+
+    def draw(rng, depth):
+        if depth == 10 or rng.random() >= 0.25:
+            return 1
+        return 2 + sum(draw(rng, depth + 1) for _ in range(rng.randint(2, 10)))
+
+    rng = random.Random(1)
+    plain = sorted(n for n in (draw(rng, 1) for _ in range(12_000)) if 500 < n < 2000)
+    found = sorted(len(tokens) for tokens, _ in rows)
+    assert abs(len(plain) / len(found) - 1) < 0.15  # as many of all draws have such a length
+    for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+        one, other = (lengths[int(share * len(lengths))] for lengths in (plain, found))
+        assert abs(one / other - 1) < 0.12, (share, one, other)
+
+
 def test_operators_and_digits_are_uniform(rows):
     counts = Counter(token for tokens, _ in rows for token in tokens)
     for group in (OPERATORS, TOKENS[:10]):

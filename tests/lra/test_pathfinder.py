@@ -40,12 +40,34 @@ def test_longer_paths_have_fewer_but_longer_distractors():
     assert [(r.strokes, r.distractor_strokes, r.distractors) for r in found] == [(6, 2, 11), (9, 3, 7), (14, 4, 5)]
 
 
-def test_labels_are_balanced():
-    labels = [label for _, label in draw(EASY, 600)]
-    assert abs(np.mean(labels) - 0.5) < 4 * 0.5 / math.sqrt(600)
+@pytest.mark.parametrize("difficulty", ["easy", "hard"])
+def test_labels_are_balanced(difficulty):
+    labels = [label for _, label in draw(published_rules(32, difficulty), 400)]
+    assert abs(np.mean(labels) - 0.5) < 4 * 0.5 / math.sqrt(400)
 
 
-def test_discs_are_at_the_ends_that_the_label_says(monkeypatch):
+def test_discs_are_darker_than_paths_and_these_than_distractors(monkeypatch):
+    """On 32 x 32 pixels and a black ground, as published: 1 to 1.5 to 2; and the picture holds all three."""
+    stages = []
+    two_paths = _Drawing.draw_two_paths
+
+    def keep_paths(self):
+        found = two_paths(self)
+        if found is not None:
+            stages.append(self._inner(self.image).max())
+        return found
+
+    monkeypatch.setattr(_Drawing, "draw_two_paths", keep_paths)
+    pictures = [picture for rules in (EASY, published_rules(32, "hard")) for picture, _ in draw(rules, 10)]
+    assert stages == pytest.approx([1.5] * 20, rel=0.01)
+    for picture in pictures:
+        discs, paths, distractors = (np.count_nonzero(abs(picture - value) <= 4) for value in (128.0, 191.0, 253.0))
+        # a disc of a radius of 1.5 has nine whole pixels, of which its path takes some
+        assert 6 <= discs <= 40 and paths >= 10 and distractors >= 3
+
+
+@pytest.mark.parametrize("rules", [EASY, published_rules(32, "hard"), published_rules(64, "easy")])
+def test_discs_are_at_the_ends_that_the_label_says(rules, monkeypatch):
     """The ends of both paths are taken down; the marks are two of them."""
     tips, marks = [], []
     two_paths, finish = _Drawing.draw_two_paths, _Drawing.finish
@@ -62,8 +84,8 @@ def test_discs_are_at_the_ends_that_the_label_says(monkeypatch):
 
     monkeypatch.setattr(_Drawing, "draw_two_paths", keep_tips)
     monkeypatch.setattr(_Drawing, "finish", keep_marks)
-    labels = [label for _, label in draw(EASY, 60)]
-    assert len(tips) == len(marks) == 60
+    labels = [label for _, label in draw(rules, 30)]
+    assert len(tips) == len(marks) == 30
     begun = set()
     for (first, second), (one, other), label in zip(tips, marks, labels, strict=True):
         mine = 0 if one == first[0] else 1
@@ -71,7 +93,7 @@ def test_discs_are_at_the_ends_that_the_label_says(monkeypatch):
         assert one == (first, second)[mine][0]
         assert other == (first, second)[mine if label else 1 - mine][1]
         # the two paths begin at a distance of seven pixels, up to rounding
-        assert abs(math.dist(first[0], second[0]) - EASY.seed_distance) <= 1
+        assert abs(math.dist(first[0], second[0]) - rules.seed_distance) <= 1
     assert begun == {0, 1}
 
 

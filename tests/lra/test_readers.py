@@ -12,7 +12,7 @@ import pytest
 
 from longspan.lra.pictures import CLASSES, is_lossy, read_cifar, read_pathfinder, to_gray
 from longspan.lra.readers import KINDS, read_listops, read_retrieval, read_text
-from longspan.lra.rows import Rows, holds_rows, write_rows
+from longspan.lra.rows import Rows, hash_rows, holds_rows, write_rows
 from longspan.tasks.examples import DataError
 
 PARTS = ("train", "validation", "test")
@@ -71,11 +71,29 @@ def test_no_pair(tmp_path, line, message):
         list(read_retrieval(tmp_path, "train", 9))
 
 
-@pytest.mark.parametrize("line", ["[MAX 1 2 ]", "[MAX 1 2 ]\t12", "[AVG 1 ]\t1"])
-def test_no_expression(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[MAX 1 2 ]", "an expression, a tab and a digit"),
+        ("[MAX 1 2 ]\t12", "an expression, a tab and a digit"),
+        ("[AVG 1 ]\t1", r"token 1 is '\[AVG'"),
+        ("[MAX 1 2\t2", "1 operators are not closed"),
+        ("\t5", "there is no token"),
+        ("[MAX 1 2 ]\t9", "the expression comes to 2, the line says 9"),
+    ],
+)
+def test_no_expression(tmp_path, line, message):
     (tmp_path / "basic_val.tsv").write_text(f"Source\tTarget\n[MAX 1 2 ]\t2\n{line}\n")
-    with pytest.raises(DataError, match=r"basic_val\.tsv:3: "):
+    with pytest.raises(DataError, match=rf"basic_val\.tsv:3: {message}"):
         list(read_listops(tmp_path, "validation", 2000))
+
+
+def test_listops_in_the_folder_of_the_release(tmp_path):
+    (tmp_path / "listops-1000").mkdir()
+    (tmp_path / "listops-1000/basic_val.tsv").write_text("Source\tTarget\n[MAX 1 2 ]\t2\n")
+    assert len(list(read_listops(tmp_path, "validation", 2000))) == 1
+    with pytest.raises(FileNotFoundError, match=r"no such file, nor listops-1000/basic_train\.tsv"):
+        list(read_listops(tmp_path, "train", 2000))
 
 
 def cifar_batches():
@@ -105,6 +123,19 @@ def test_cifar_is_the_same_from_python_and_from_binary_files(tmp_path):
     assert label == labels[0]
     red, green, blue = (pixels[0, 1024 * c + 37].astype(float) for c in range(3))
     assert ids[37] == int(0.2989 * red + 0.587 * green + 0.114 * blue + 0.5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_class_that_is_not_there(tmp_path, packed):
+    for name, (pixels, labels) in cifar_batches().items():
+        labels[3] = 77 if name == "data_batch_2" else 1
+        python = pickle.dumps({b"data": pixels, b"labels": labels.tolist()})
+        binary = np.concatenate([labels[:, None], pixels], 1).tobytes()
+        (tmp_path / (f"{name}.bin" if packed else name)).write_bytes(binary if packed else python)
+    name = r"data_batch_2\.bin" if packed else "data_batch_2"
+    with pytest.raises(DataError, match=f"{name}: picture 4 has class 77, there are 0 to 9"):
+        list(read_cifar(tmp_path, "train", 1024))
+    assert len(list(read_cifar(tmp_path, "test", 1024))) == 20
 
 
 def test_gray_of_gray_is_itself_and_white_stays_white():
@@ -214,6 +245,22 @@ def test_no_row_is_no_data(tmp_path):
     with pytest.raises(DataError, match="there is no row"):
         write_rows(tmp_path / "train", iter([]), documents=1, vocabulary=16, about={})
     assert not list(tmp_path.iterdir())
+
+
+def test_documents_without_a_token_are_no_data(tmp_path):
+    with pytest.raises(DataError, match="train: all documents are empty"):
+        write_rows(tmp_path / "train", iter([([[]], 0), ([[]], 1)]), documents=1, vocabulary=16, about={})
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_are_told_from_others(tmp_path):
+    def hashed(name, token, label=0):
+        for part in PARTS:
+            write_rows(tmp_path / name / part, [([[token]], label)], documents=1, vocabulary=16, about={"from": name})
+        return hash_rows({part: Rows(tmp_path / name / part) for part in PARTS})
+
+    one = hashed("one", 1)
+    assert hashed("copy", 1) == one and len({one, hashed("other", 2), hashed("label", 1, 1)}) == 3
 
 
 def test_every_task_has_its_kind():

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from longspan.lra.protocols import PROTOCOLS, ROWS, TASKS, make_settings
+from longspan.lra.protocols import MODELS, PROTOCOLS, ROWS, TASKS, make_settings
 from longspan.lra.rows import Rows
 from longspan.lra.run import run_task
 from longspan.tasks.examples import DataError
+from longspan.train.identity import DifferentRun
 from longspan.train.lock import BusyRun, hold
 from tests.lra.toys import HELD_OUT, write_toys
 
@@ -24,6 +25,7 @@ CASES = [
     ("retrieval", "nystromformer", 80, 0.2),
     ("image", "nystromformer", 120, 0.3),
     ("pathfinder32", "nystromformer", 60, 0.2),
+    ("pathfinder64", "nystromformer", 60, 0.2),
 ]
 
 
@@ -45,6 +47,15 @@ def test_a_task_is_learnt(task, model, steps, margin, tmp_path):
     assert result["best_step"] in (steps // 2, steps) and result["steps_per_second"] > 0
     assert result["peak_memory_bytes"] > 2**20 and result["hardware"]
     assert f"steps {steps} instead of {PROTOCOLS['nystromformer'][task].steps}" in result["changes"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_original_protocol_learns(model, tmp_path):
+    """A token in front instead of a mean, and a rate that never ends."""
+    changes = write_toys("text", tmp_path / "data") | {"steps": 60, "evaluate_every": 30, "lr": 0.03}
+    result = run_task("text", tmp_path / "data", tmp_path / "run", model=model, protocol="original", changes=changes)
+    assert result["settings"]["pooling"] == "first" and result["settings"]["decay"] == "rsqrt"
+    assert result["accuracy"] >= 0.75, result["accuracy"]  # classes are equally frequent
 
 
 @pytest.fixture
@@ -89,6 +100,25 @@ def test_a_run_with_other_arguments_is_another_run(text, tmp_path):
     run_task("text", data, tmp_path / "run", model="softmax", changes=changes)
     with pytest.raises(ValueError, match=r"model was \"softmax\", is \"longformer\"; width was 32, is 16"):
         run_task("text", data, tmp_path / "run", model="longformer", changes=changes | {"width": 16})
+
+
+def test_rows_that_changed_in_their_place_are_another_run(tmp_path):
+    changes = write_toys("pathfinder32", tmp_path / "data") | {"steps": 2, "evaluate_every": 1, "warmup": 1}
+    changes |= {"max_length": 1024, "evaluate_rows": 8}
+    given = {"model": "softmax", "changes": changes}
+    run_task("pathfinder32", tmp_path / "data", tmp_path / "run", **given)
+    (tmp_path / "run/result.json").unlink()  # as if it had been killed
+    labels = tmp_path / "data/validation/labels.npy"
+    np.save(labels, 1 - np.load(labels))
+    with pytest.raises(DifferentRun, match=r"rows_sha256 was .*, is "):
+        run_task("pathfinder32", tmp_path / "data", tmp_path / "run", **given)
+
+
+def test_a_run_that_diverged_has_no_result(text, tmp_path):
+    data, changes = text
+    with pytest.raises(ValueError, match="is nan: the training diverged; begin anew with a lower learning rate"):
+        run_task("text", data, tmp_path / "run", model="softmax", changes=changes | {"lr": 1e30, "warmup": 0})
+    assert not (tmp_path / "run/result.json").exists()
 
 
 def test_a_folder_in_which_nothing_could_begin_is_free_for_other_arguments(text, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ def write_toys(task: str, folder: Path) -> dict[str, Any]:
         "text": _text,
         "retrieval": _retrieval,
         "image": _image,
-        "pathfinder32": _pathfinder,
+        "pathfinder32": partial(_pathfinder, size=32),
+        "pathfinder64": partial(_pathfinder, size=64),
     }[task](folder)
-    settings = SETTINGS | ({"lr": 1e-2, "batch": 16} if task == "pathfinder32" else {})
+    settings = SETTINGS | ({"lr": 1e-2, "batch": 16} if task.startswith("pathfinder") else {})
     return {**settings, "max_length": lengths, "padded_length": lengths}
 
 
@@ -81,8 +83,8 @@ def _image(folder: Path) -> int:
     return 64  # two rows of pixels tell the brightness
 
 
-def _pathfinder(folder: Path) -> int:
+def _pathfinder(folder: Path, size: int) -> int:
     """Paths of two short strokes with large discs, which overlap where they are on the same path."""
-    rules = PathfinderRules(32, 2, 1, 1.0, 1, 1.0, 7, 4.0, 1, 0, 0.4, 0.4)
+    rules = PathfinderRules(size, 2, 1, 1.0, 1, 1.0, 7, 4.0, 1, 0, 0.4, 0.4)
     generate_pathfinder(folder, rules, rows=(TRAIN, 60, HELD_OUT))
-    return 32 * 32
+    return size * size

@@ -166,6 +166,32 @@ def test_gradient_checkpointing_changes_no_gradient():
     assert all(torch.equal(p.grad, before[name]) for name, p in model.named_parameters())
 
 
+def test_gradient_checkpointing_has_no_cache():
+    """The layers run twice: the second time they would find themselves in the cache."""
+    model, ids = build().train(), draw_ids(1, 20)
+    model.activation_checkpointing_enable()
+    with pytest.warns(UserWarning, match="use_cache is off"):
+        outputs = model(ids, labels=ids, use_cache=True)
+    outputs.loss.backward()
+    assert outputs.past_key_values is None
+
+
+def test_there_are_no_maps():
+    model, ids = build(), draw_ids(1, 20)
+    assert torch.equal(model(ids, output_attentions=False).logits, model(ids).logits)
+    with pytest.raises(ValueError, match="output_attentions must be False for LongformerForCausalLM"):
+        model.generate(ids, max_new_tokens=1, return_dict_in_generate=True, output_attentions=True)
+
+
+@pytest.mark.parametrize("window", [3.5, True, [4, True], None, "ab"])
+def test_windows_that_are_refused(window):
+    model = build()
+    before = model.config.attention_window
+    with pytest.raises(ValueError, match="attention_window must hold whole numbers, got "):
+        model.set_attention_window(window)
+    assert model.config.attention_window == before
+
+
 def test_it_compiles_at_any_length():
     model = build(num_hidden_layers=1, attention_window=6, dilation=[[1, 1, 2, 3]])
     compiled = torch.compile(model, fullgraph=True, dynamic=True, backend="aot_eager")
@@ -182,6 +208,9 @@ def test_it_compiles_at_any_length():
         ({"dilation": [1, 2, 3]}, r"one per layer \(2\)"),
         ({"dilation": [[1], [2]]}, r"one per head \(4\)"),
         ({"dilation": [1, [1, 1, 0, 1]]}, "dilation must be at least 1"),
+        ({"dilation": [1, [1, 1, "x", 1]]}, "dilation must hold whole numbers, got 'x' in "),
+        ({"dilation": 1.5}, r"dilation must hold whole numbers, got 1\.5"),
+        ({"dilation": None}, "dilation must hold whole numbers, got None"),
         ({"hidden_size": 12}, "heads of a causal model must have an even size, got 3"),
         ({"attention_window": [4, -1]}, "attention_window must be at least 0"),
         ({"position_period": 4}, "position_period must be None where causal is True, got 4"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from longspan.charlm.settings import make_settings
 from longspan.train.recipe_files import check_keys, list_files, read_file
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -68,6 +69,9 @@ def _parse(name: str, content: dict[str, Any]) -> Recipe:
     kinds: dict[str, Any] = {key: str for key in _TEXTS} | {"expected": dict, "settings": dict, "stages": list}
     kinds |= {"characters": int, "validation": float, "test": float}
     for key, kind in kinds.items():
-        if not isinstance(content.get(key, kind()), kind):
-            raise ValueError(f"{key} must be of type {kind.__name__}, got {content[key]!r}")
-    return Recipe(name=name, **content)
+        value = content.get(key, kind())
+        if not isinstance(value, kind) and not (kind is float and type(value) is int):
+            raise ValueError(f"{key} must be of type {kind.__name__}, got {value!r}")
+    recipe = Recipe(name=name, **content)
+    make_settings(recipe.settings, recipe.stages, {})
+    return recipe

@@ -12,7 +12,7 @@ from longspan.charlm.recipe import Recipe
 from longspan.charlm.settings import Settings, as_dict, make_settings
 from longspan.charlm.texts import Text, read_text, split_text
 from longspan.tasks.examples import DataError
-from longspan.train.identity import check_same
+from longspan.train.identity import check_same, stamp
 from longspan.train.lock import hold
 from longspan.train.records import add_peak, peak_memory, read_history, read_json, where_it_ran
 from longspan.train.sources import OnProgress
@@ -48,7 +48,7 @@ def train(
         BusyRun: another command is at work in ``out``.
         DataError: the text cannot be used.
         DifferentRun: ``out`` holds a run with other arguments.
-        OSError, TypeError, ValueError: a file or an argument cannot be used.
+        OSError, TypeError, ValueError: a file or an argument cannot be used, or the training diverged.
     """
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
@@ -62,7 +62,7 @@ def train(
     parts = split_text(text, recipe.validation, recipe.test)
     run = {
         **as_dict(settings),
-        "data": {"path": str(data.absolute()), "bytes": data.stat().st_size},
+        "data": stamp(data),
         "shares": [recipe.validation, recipe.test],
         "seed": seed,
     }
@@ -135,6 +135,7 @@ def make_trainer(
 def _train(trainer: Any, validation: Text, out: Path, on_progress: OnProgress | None) -> dict[str, Any]:
     """Train stage by stage; after each one, a part of the validation text is scored."""
     from longspan.charlm.evaluating import evaluate
+    from longspan.train.loop import check_finite
 
     settings, model = trainer.objective.settings, trainer.objective.model
     history = read_history(out / HISTORY)
@@ -151,6 +152,7 @@ def _train(trainer: Any, validation: Text, out: Path, on_progress: OnProgress | 
             continue
         model.set_attention_window(stage.window)
         found = evaluate(model, validation, length=None, limit=settings.validate, on_characters=tell)
+        check_finite(f"the validation score after {end} steps", found["bits_per_character"])
         history["evaluations"].append(
             {
                 "step": end,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -141,6 +142,9 @@ def _read_stage(number: int, given: Any) -> Stage:
 
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
+    if kind is float and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)  # YAML takes 1e-2, without a point, for a text
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind in (int, float, str, bool):

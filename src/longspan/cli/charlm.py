@@ -13,7 +13,7 @@ import typer
 
 from longspan.cli.assignments import read_assignments
 from longspan.cli.console import out, printable, user_errors
-from longspan.cli.options import Device, OneJson, Settings, Threads, set_threads
+from longspan.cli.options import Device, OneJson, Settings, Threads, check_choice, set_threads
 from longspan.cli.training_progress import training_progress
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 Model = Annotated[
-    str, typer.Option("--model", metavar="DIR_OR_ID", help="The folder model of a run.", show_default=False)
+    str, typer.Option("--model", metavar="DIR_OR_ID", help="The folder of a run, or of a model.", show_default=False)
 ]
 Data = Annotated[
     Path,
@@ -55,7 +55,7 @@ def train(
     from longspan.charlm.settings import KINDS
 
     changes = read_assignments(set_, KINDS, "--set")
-    with user_errors():
+    with user_errors("batch or length of a stage"):
         set_threads(threads)
         from longspan.charlm.recipe import read_recipe
         from longspan.charlm.run import train as run
@@ -103,13 +103,12 @@ def evaluate(
 
     Exit codes: 0 fine; 1 the model or the text cannot be used; 2 wrong usage.
     """
-    with user_errors():
+    with user_errors("model"):
         set_threads(threads)
         from longspan.charlm.evaluating import evaluate as score
         from longspan.charlm.texts import PARTS, read_text, split_text
 
-        if part not in (*PARTS, "all"):
-            raise typer.BadParameter(f"must be {', '.join(PARTS)} or all, got {part!r}", param_hint="--part")
+        check_choice(part, (*PARTS, "all"), "--part")
         text = read_text(data)
         if part != "all":
             text = split_text(text, validation, test)[part]
@@ -152,7 +151,7 @@ def generate(
     if as_json and not characters:
         raise typer.BadParameter("0 has no end, which --json would have to wait for", param_hint="--characters")
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    with user_errors():
+    with user_errors("model"):
         set_threads(threads)
         from longspan.charlm.generating import generate as go_on
 
@@ -177,7 +176,10 @@ def _safe(text: str) -> str:
 
 
 def _load(model: str, device: str | None) -> LongformerForCausalLM:
+    from longspan.charlm.run import MODEL, RESULT
     from longspan.models.longformer import LongformerForCausalLM
     from longspan.predict.loading import find_device
 
-    return LongformerForCausalLM.from_pretrained(model).to(find_device(device)).eval()
+    folder = Path(model) / MODEL
+    found = str(folder) if (Path(model) / RESULT).is_file() and folder.is_dir() else model
+    return LongformerForCausalLM.from_pretrained(found).to(find_device(device)).eval()

@@ -10,7 +10,7 @@ import typer
 
 from longspan.cli.assignments import read_assignments
 from longspan.cli.console import fail, one_line, out, printable, user_errors
-from longspan.cli.options import Device, OneJson, Settings, Threads, set_threads
+from longspan.cli.options import Device, OneJson, Settings, Threads, check_choice, set_threads
 from longspan.cli.training_progress import training_progress
 
 app = typer.Typer(no_args_is_help=True)
@@ -59,17 +59,17 @@ def generate(
     """
     from longspan.lra.generating import generate_listops, generate_pathfinder
     from longspan.lra.listops import ListOpsRules
-    from longspan.lra.pathfinder_rules import published_rules
+    from longspan.lra.pathfinder_rules import DIFFICULTIES, published_rules
     from longspan.lra.protocols import ROWS
 
     lengths = {"min_length": min_length, "max_length": max_length, "max_depth": max_depth, "max_args": max_args}
     given = {name: value for name, value in lengths.items() if value is not None}
-    if task not in ("listops", "pathfinder32", "pathfinder64"):
-        raise typer.BadParameter(f"must be listops, pathfinder32 or pathfinder64, got {task!r}", param_hint="TASK")
+    check_choice(task, ("listops", "pathfinder32", "pathfinder64"), "TASK")
     if given and task != "listops":
         raise typer.BadParameter(f"{', '.join(given)}: of listops only", param_hint="TASK")
     if difficulty is not None and task == "listops":
         raise typer.BadParameter("of Pathfinder only", param_hint="--difficulty")
+    check_choice(difficulty or "hard", list(DIFFICULTIES), "--difficulty")
     published = ROWS[task]
     rows = (train or published["train"], validation or published["validation"], test or published["test"])
     with training_progress(True) as tell:
@@ -125,12 +125,15 @@ def run(
 
     Exit codes: 0 fine; 1 the data or the folder cannot be used; 2 wrong usage.
     """
-    from longspan.lra.protocols import SETTING_KINDS
+    from longspan.lra.protocols import MODELS, PROTOCOLS, SETTING_KINDS, TASKS
 
+    check_choice(task, TASKS, "TASK")
+    check_choice(model, MODELS, "--model")
+    check_choice(protocol, list(PROTOCOLS), "--protocol")
     changes = read_assignments(set_, {name: (kind,) for name, kind in SETTING_KINDS.items()}, "--set")
     if steps is not None:
         changes["steps"] = steps
-    with user_errors():
+    with user_errors("--set batch or --set width"):
         set_threads(threads)
         from longspan.lra.run import run_task
 

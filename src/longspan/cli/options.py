@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -53,6 +54,12 @@ TaskOptions = Annotated[
     ),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them, instead of stopping.")]
+
+
+def check_choice(value: str, known: Sequence[str], hint: str) -> None:
+    """Refuse a name that is none of those known, as wrong usage of the option or argument ``hint``."""
+    if value not in known:
+        raise typer.BadParameter(f"must be one of {', '.join(known)}, got {value!r}", param_hint=hint)
 
 
 def set_threads(threads: int | None) -> None:

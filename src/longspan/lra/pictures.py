@@ -61,7 +61,12 @@ def read_cifar(data: Path, part: str, max_length: int) -> Iterator[Row]:
         return
     packed = not (data / "data_batch_1").is_file()
     names = ["test_batch"] if part == "test" else [f"data_batch_{i}" for i in range(1, 6)]
-    batches = [_read_binary(data / f"{name}.bin") if packed else _read_pickled(data / name) for name in names]
+    paths = [data / (f"{name}.bin" if packed else name) for name in names]
+    batches = [_read_binary(path) if packed else _read_pickled(path) for path in paths]
+    for path, (_, found) in zip(paths, batches, strict=True):
+        if (found >= len(CLASSES)).any():
+            wrong = int((found >= len(CLASSES)).argmax())
+            raise DataError(f"{path}: picture {wrong + 1} has class {found[wrong]}, there are 0 to {len(CLASSES) - 1}")
     pixels, labels = (np.concatenate(x) for x in zip(*batches, strict=True))
     for i in _split(len(labels), part):
         # (3 * 1024,): a plane of each colour

@@ -114,6 +114,12 @@ class Settings:
 SETTING_KINDS: dict[str, type] = get_type_hints(Settings)
 """Name -> type."""
 
+_OWN = {
+    "longformer": ("window", "global_tokens", "attention_dropout"),
+    "nystromformer": ("landmarks", "convolution"),
+}
+"""Settings that only one of the models has."""
+
 
 def _small(max_length: int, padded: int, batch: int, steps: int, warmup: int, every: int) -> Settings:
     return Settings(max_length, padded, batch, steps, warmup, 1e-4, "linear", every)
@@ -238,11 +244,12 @@ def make_settings(task: str, protocol: str, changes: Mapping[str, Any]) -> Setti
     return dataclasses.replace(PROTOCOLS[protocol][task], **changes)
 
 
-def list_changes(task: str, protocol: str, settings: Settings) -> list[str]:
-    """What differs from the protocol, one short phrase each; evaluation and precision too."""
+def list_changes(task: str, protocol: str, model: str, settings: Settings) -> list[str]:
+    """What differs from the protocol and counts for the model, one short phrase each; evaluation and precision too."""
     published = PROTOCOLS[protocol][task]
+    others = {name for owner, names in _OWN.items() if owner != model for name in names}
     return [
         f"{name} {getattr(settings, name)} instead of {getattr(published, name)}"
         for name in SETTING_KINDS
-        if getattr(settings, name) != getattr(published, name)
+        if name not in others and getattr(settings, name) != getattr(published, name)
     ]

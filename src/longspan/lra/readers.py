@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from longspan.lra.listops import CLASSES, encode_expression, split_expression
+from longspan.lra.listops import CLASSES, encode_expression, evaluate, split_expression
 from longspan.lra.pictures import read_cifar, read_pathfinder
 from longspan.lra.rows import Row
 from longspan.tasks.examples import BadRow, DataError, TextExample
@@ -53,18 +53,21 @@ def read_listops(data: Path, part: str, max_length: int) -> Iterator[Row]:
         DataError: a line is no expression with its value.
         OSError: a file cannot be opened.
     """
-    path = data / _LISTOPS[part]
+    path = _first(data / _LISTOPS[part], data / "listops-1000" / _LISTOPS[part])
     for place, line in _lines(path):
         if place == 1 and line.startswith("Source"):
             continue
         text, tab, target = line.partition("\t")
         if not tab or target.strip() not in map(str, range(CLASSES)):
             raise DataError(f"{path}:{place}: an expression, a tab and a digit are expected")
+        tokens = split_expression(text)
         try:
-            ids = encode_expression(split_expression(text)[:max_length])
+            value = evaluate(tokens)
         except ValueError as error:
             raise DataError(f"{path}:{place}: {error}") from None
-        yield [ids], int(target)
+        if value != int(target):
+            raise DataError(f"{path}:{place}: the expression comes to {value}, the line says {target.strip()}")
+        yield [encode_expression(tokens[:max_length])], value
 
 
 def read_text(data: Path, part: str, max_length: int) -> Iterator[Row]:
@@ -136,7 +139,8 @@ def _first(*paths: Path) -> Path:
     for path in paths:
         if path.exists():
             return path
-    raise FileNotFoundError(2, f"no such file, nor {', nor '.join(path.name for path in paths[1:])}", str(paths[0]))
+    others = (str(path.relative_to(paths[0].parent)) for path in paths[1:])
+    raise FileNotFoundError(2, f"no such file, nor {', nor '.join(others)}", str(paths[0]))
 
 
 def _bytes(text: str, max_length: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -117,13 +118,15 @@ class Line:
 
 
 def find_results(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
-    """The results in files, in the folders of runs, and in folders of either; results of other trainings are left out.
+    """The results in files, in the folders of runs, and in folders of either.
+
+    Results of other trainings are left out, and copies of a result.
 
     Raises:
         ValueError: a path holds none, or a file is none or no JSON.
         OSError: a file cannot be read.
     """
-    results = []
+    results: list[dict[str, Any]] = []
     for path in map(Path, paths):
         files = [path] if path.is_file() else sorted({*path.glob("result.json"), *path.glob("*/result.json")})
         files = files or sorted(path.glob("*.json"))
@@ -131,7 +134,7 @@ def find_results(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
         if not found:
             there = "this" if path.is_file() else "there"
             raise ValueError(f"{path}: {there} is no result of a run of Long Range Arena")
-        results += found
+        results += [content for content in found if content not in results]
     return results
 
 
@@ -140,7 +143,13 @@ def _read_result(file: Path) -> dict[str, Any] | None:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file}: no JSON: {error}") from None
-    return content if isinstance(content, dict) and content.keys() >= _NEEDED else None
+    if not isinstance(content, dict) or not content.keys() >= _NEEDED:
+        return None
+    try:
+        render([content])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file}: a damaged result: {type(error).__name__}: {error}") from None
+    return content
 
 
 def _list_rule_changes(task: str, rules: dict[str, Any]) -> list[str]:
@@ -150,26 +159,34 @@ def _list_rule_changes(task: str, rules: dict[str, Any]) -> list[str]:
 
 
 def make_lines(results: Sequence[dict[str, Any]]) -> list[Line]:
-    """Results in the order of tasks, those that differ in the seed alone together."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    """Results in the order of tasks, those that differ in the seed alone together; a seed counts once in a line."""
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    before: Counter[tuple[str, int]] = Counter()
     for result in results:
         place = [f"{TASKS.index(result['task'])}", *(result[name] for name in ("protocol", "model"))]
-        key = json.dumps([*place, result["settings"], result["about_data"]], sort_keys=True)
-        groups.setdefault(key, []).append(result)
+        data = [result["about_data"], result["rows"], result.get("rows_sha256")]
+        key = json.dumps([*place, result["settings"], *data], sort_keys=True)
+        groups.setdefault((key, before[key, result["seed"]]), []).append(result)
+        before[key, result["seed"]] += 1
     return [Line(tuple(sorted(groups[key], key=lambda run: run["seed"]))) for key in sorted(groups)]
 
 
 def render(results: Sequence[dict[str, Any]]) -> str:
-    """The table in Markdown, and below it what differs in all runs of a protocol."""
+    """The table in Markdown, below it what differs in its lines, by number, and in all runs of a protocol."""
     lines = make_lines(results)
-    rows = [HEADER, tuple("---" for _ in HEADER), *(_cells(line) for line in lines)]
-    text = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    notes = list(dict.fromkeys("; ".join(line.differs) for line in lines if line.differs))
+    rows = [HEADER, *(_cells(line, notes) for line in lines)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, tuple("-" * width for width in widths))
+    text = "".join(f"| {' | '.join(map(str.ljust, cells, widths))} |\n" for cells in rows)
+    text += "\nDiffers:\n\n" if notes else ""
+    text += "".join(f"{number}. {note}\n" for number, note in enumerate(notes, 1))
     for protocol in sorted({line.runs[0]["protocol"] for line in lines}):
         text += f"\nIn all runs of the protocol {NAMES[protocol]}: {'; '.join(DEVIATIONS[protocol])}.\n"
     return text
 
 
-def _cells(line: Line) -> tuple[str, ...]:
+def _cells(line: Line, notes: Sequence[str]) -> tuple[str, ...]:
     run = line.runs[0]
     published = line.published
     return (
@@ -182,5 +199,5 @@ def _cells(line: Line) -> tuple[str, ...]:
         f"{mean(run['steps_per_second'] for run in line.runs):.2f}",
         f"{max(run['peak_memory_bytes'] for run in line.runs) / 2**30:.2f} GiB",
         ", ".join(sorted({f"{run['hardware']}, threads: {run['threads']}" for run in line.runs})),
-        "; ".join(line.differs),
+        f"{notes.index('; '.join(line.differs)) + 1}" if line.differs else "",
     )

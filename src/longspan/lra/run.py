@@ -12,12 +12,14 @@ from longspan.atomic import remove_left_overs, write_file, write_json
 from longspan.lra.encoded import encode_data
 from longspan.lra.protocols import MODELS, Settings, list_changes, make_settings
 from longspan.lra.readers import KINDS
+from longspan.lra.rows import hash_rows
 from longspan.train.identity import check_same
 from longspan.train.lock import hold
 from longspan.train.records import add_peak, peak_memory, read_history, read_json, where_it_ran
 from longspan.train.sources import OnProgress
 
 RUN, HISTORY, RESULT, BEST = "run.json", "history.json", "result.json", "best.pt"
+ROWS = "rows_sha256"
 
 ABOUT_DATA = ("generated", "seed", "rules", "lossy", "validated_on_test")
 """What a result says of the rows."""
@@ -54,8 +56,8 @@ def run_task(
     Raises:
         DataError: the data cannot be used.
         BusyRun: another command is at work in ``out``.
-        DifferentRun: ``out`` holds a run with other arguments.
-        OSError, TypeError, ValueError: a file or an argument cannot be used.
+        DifferentRun: ``out`` holds a run with other arguments, or of other rows.
+        OSError, TypeError, ValueError: a file or an argument cannot be used, or the training diverged.
     """
     if model not in MODELS:
         raise ValueError(f"model must be one of {', '.join(MODELS)}, got {model!r}")
@@ -89,20 +91,24 @@ class _Run:
 
         device = find_device(self.device)
         run = self._describe()
-        if (self.out / RUN).exists():
-            check_same(self.out, read_json(self.out / RUN), run)
+        then = read_json(self.out / RUN) if (self.out / RUN).exists() else None
+        if then is not None:
+            check_same(self.out, {name: then[name] for name in then if name != ROWS}, run)
         if (self.out / RESULT).exists():
             return read_json(self.out / RESULT)
         self.out.mkdir(parents=True, exist_ok=True)
         with hold(self.out):
             remove_left_overs(self.out, self.out / "data")
             self.parts = encode_data(self.task, self.data, self.out / "data", self.settings.max_length, self.tell)
+            run[ROWS] = hash_rows(self.parts)
+            if then is not None:
+                check_same(self.out, then, run)
             trainer = self._make_trainer(device)
             # not before: a folder in which nothing could begin is free for other arguments
-            if not (self.out / RUN).exists():
+            if then is None:
                 write_json(self.out / RUN, run)
             history = self._train(trainer)
-            result = self._test(trainer, history)
+            result = self._test(trainer, history) | {ROWS: run[ROWS]}
             write_json(self.out / RESULT, result)
         return result
 
@@ -151,6 +157,7 @@ class _Run:
         import torch
 
         from longspan.lra.objective import evaluate
+        from longspan.train.loop import check_finite
 
         settings, model = self.settings, trainer.objective.model
         history = read_history(self.out / HISTORY)
@@ -162,6 +169,7 @@ class _Run:
             # a run that was killed goes on from its checkpoint, which is not behind the last evaluation that counts
             trainer.run(until=step)
             scores = evaluate(model, self.parts["validation"], settings.evaluate_rows, self._evaluating)
+            check_finite(f"the validation loss after {step} steps", scores["loss"])
             best = max((line["accuracy"] for line in history["evaluations"]), default=-1.0)
             if scores["accuracy"] > best:
                 with write_file(self.out / BEST) as partial:
@@ -197,7 +205,7 @@ class _Run:
             "rows": {part: len(rows) for part, rows in self.parts.items()},
             "data": str(self.data),
             "about_data": {name: about[name] for name in ABOUT_DATA if name in about},
-            "changes": list_changes(self.task, self.protocol, self.settings),
+            "changes": list_changes(self.task, self.protocol, self.name, self.settings),
             "settings": dataclasses.asdict(self.settings),
             "parameters": sum(p.numel() for p in model.parameters()),
             "seconds": lines[-1]["seconds"],

@@ -38,8 +38,8 @@ def describe(task: Task[Any], sources: Sources, start: Start, arguments: Argumen
         "task": task.name,
         "options": _chosen(task.options()),
         _RESOLVED: _chosen(known_options(start, task) or {}),
-        "data": _stamp(sources.data),
-        "validation": None if sources.validation is None else _stamp(sources.validation),
+        "data": stamp(sources.data),
+        "validation": None if sources.validation is None else stamp(sources.validation),
         "layout": sources.layout,
         "skip_bad": sources.skip_bad,
         **dataclasses.asdict(start),
@@ -80,7 +80,7 @@ def _chosen(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in json.loads(json.dumps(options)).items() if value is not None}
 
 
-def _stamp(name: str) -> dict[str, Any]:
+def stamp(name: str | Path) -> dict[str, Any]:
     """A file or folder by its place, size and content."""
     path = Path(name)
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]

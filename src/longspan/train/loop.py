@@ -57,6 +57,16 @@ def learning_rate(progress: float, warmup: float, decay: str = "linear") -> floa
     return (1 - math.cos(math.pi * left)) / 2 if decay == "cosine" else left
 
 
+def check_finite(what: str, value: float) -> None:
+    """Refuse to go on with weights that are lost.
+
+    Raises:
+        ValueError: the value is infinite or no number.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{what} is {value}: the training diverged; begin anew with a lower learning rate")
+
+
 class Trainer:
     """Trains `objective`, a module that is called with the number of a step and returns its loss."""
 
@@ -99,7 +109,11 @@ class Trainer:
         return learning_rate(self.progress, self.schedule.warmup, self.schedule.decay)
 
     def run(self, until: int | None = None) -> None:
-        """Train to the end of the schedule, or to step `until`; resumes from a checkpoint in the folder."""
+        """Train to the end of the schedule, or to step `until`; resumes from a checkpoint in the folder.
+
+        Raises:
+            ValueError: the loss became infinite or no number.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self.load()
@@ -108,6 +122,7 @@ class Trainer:
         while self.progress < 1 and (until is None or self.step < until):
             began, cpu = time.monotonic(), time.process_time()
             loss = self.train_step()
+            check_finite(f"the loss of step {self.step}", loss)
             self.seconds += time.monotonic() - began
             self.cpu_seconds += time.process_time() - cpu
             if self.on_step is not None:

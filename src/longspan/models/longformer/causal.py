@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -118,7 +119,7 @@ class LongformerForCausalLM(LongformerPreTrainedModel, GenerationMixin):
             ValueError: there is no such window; the model is as it was.
         """
         before = self.config.attention_window
-        self.config.attention_window = window if isinstance(window, int) else list(window)
+        self.config.attention_window = list(window) if isinstance(window, Sequence) else window
         try:
             self.config.check()
         except ValueError:
@@ -140,6 +141,7 @@ class LongformerForCausalLM(LongformerPreTrainedModel, GenerationMixin):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         *,
+        output_attentions: bool | None = None,
         segment_ids: Tensor | None = None,
         logits_to_keep: int = 0,
         num_items_in_batch: Tensor | int | None = None,
@@ -152,9 +154,10 @@ class LongformerForCausalLM(LongformerPreTrainedModel, GenerationMixin):
             labels: (B, N), the ids themselves, as everywhere in ``transformers``: token i + 1 is the target of token i.
                 -100 is no target; nor is the first token of a segment, nor padding.
             past_key_values: the cache of the tokens before, which takes in these; in inference only.
-            use_cache: whether to begin one.
+            use_cache: whether to begin one; not in training with gradient checkpointing.
             output_hidden_states: also return the hidden states of all layers.
             return_dict: False for a tuple.
+            output_attentions: None or False: there are no maps.
             segment_ids: (B, N) integers: tokens see each other only when their ids are equal; negative is padding.
                 Not with a cache.
             logits_to_keep: how many of the last tokens get logits; 0 for all of them.
@@ -165,6 +168,11 @@ class LongformerForCausalLM(LongformerPreTrainedModel, GenerationMixin):
         """
         given = check_inputs(input_ids, inputs_embeds, self.config.hidden_size, self.config.vocab_size)
         cache = past_key_values
+        if output_attentions:
+            raise ValueError(f"output_attentions must be False for {type(self).__name__}, which has no maps, got True")
+        if use_cache and self.training and self.longformer.encoder.gradient_checkpointing:
+            warnings.warn("use_cache is off: gradient checkpointing runs layers twice", stacklevel=2)
+            use_cache = False
         if cache is None and use_cache:
             cache = self.new_cache()
         check_rows("segment_ids", segment_ids, given)

@@ -86,10 +86,7 @@ class LongformerConfig(LongspanConfig):
             ValueError: naming the field, its value and what is possible.
         """
         check_sizes(self)
-        if not isinstance(self.attention_window, int | list | tuple) or not all(
-            isinstance(window, int) for window in self.windows
-        ):
-            raise ValueError(f"attention_window must hold whole numbers, got {self.attention_window!r}")
+        _check_whole("attention_window", self.attention_window)
         if len(self.windows) != self.num_hidden_layers:
             raise ValueError(
                 f"attention_window must be an int or a list with one per layer ({self.num_hidden_layers}), "
@@ -115,6 +112,8 @@ class LongformerConfig(LongspanConfig):
             )
 
     def _check_dilation(self) -> None:
+        for x in self.dilation if isinstance(self.dilation, list | tuple) else [self.dilation]:
+            _check_whole("dilation", x)
         if self.dilation == 1:
             return
         if not self.causal:
@@ -128,3 +127,15 @@ class LongformerConfig(LongspanConfig):
             )
         if any(step < 1 for steps in found for step in steps):
             raise ValueError(f"dilation must be at least 1, got {self.dilation!r}")
+
+
+def _check_whole(name: str, value: object) -> None:
+    """Refuse what is neither a whole number nor a list of them.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    for x in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(x, int) or isinstance(x, bool):
+            place = "" if x is value else f" in {value!r}"
+            raise ValueError(f"{name} must hold whole numbers, got {x!r}{place}")
