@@ -102,8 +102,8 @@ class Line:
         return text + (f" ({'; '.join(marks)})" if marks else "")
 
     @property
-    def differs(self) -> list[str]:
-        """What was not as in the protocol, besides ``DEVIATIONS``."""
+    def differs(self) -> str:
+        """What was not as in the protocol, besides ``DEVIATIONS``; empty where nothing."""
         run = self.runs[0]
         found = [change for change in run["changes"] if not change.startswith("steps ")]
         about = run["about_data"]
@@ -114,7 +114,7 @@ class Line:
         found += [f"{part} rows {n:,} instead of {rows[part]:,}" for part, n in run["rows"].items() if n != rows[part]]
         if about.get("validated_on_test"):
             found.append("best evaluation chosen on the test rows, as published")
-        return found
+        return "; ".join(found)
 
 
 def find_results(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
@@ -134,7 +134,9 @@ def find_results(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
         if not found:
             there = "this" if path.is_file() else "there"
             raise ValueError(f"{path}: {there} is no result of a run of Long Range Arena")
-        results += [content for content in found if content not in results]
+        for content in found:
+            if content not in results:
+                results.append(content)
     return results
 
 
@@ -174,7 +176,7 @@ def make_lines(results: Sequence[dict[str, Any]]) -> list[Line]:
 def render(results: Sequence[dict[str, Any]]) -> str:
     """The table in Markdown, below it what differs in its lines, by number, and in all runs of a protocol."""
     lines = make_lines(results)
-    notes = list(dict.fromkeys("; ".join(line.differs) for line in lines if line.differs))
+    notes = list(dict.fromkeys(line.differs for line in lines if line.differs))
     rows = [HEADER, *(_cells(line, notes) for line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple("-" * width for width in widths))
@@ -199,5 +201,5 @@ def _cells(line: Line, notes: Sequence[str]) -> tuple[str, ...]:
         f"{mean(run['steps_per_second'] for run in line.runs):.2f}",
         f"{max(run['peak_memory_bytes'] for run in line.runs) / 2**30:.2f} GiB",
         ", ".join(sorted({f"{run['hardware']}, threads: {run['threads']}" for run in line.runs})),
-        f"{notes.index('; '.join(line.differs)) + 1}" if line.differs else "",
+        str(notes.index(line.differs) + 1) if line.differs else "",
     )
