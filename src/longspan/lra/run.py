@@ -91,9 +91,9 @@ class _Run:
 
         device = find_device(self.device)
         run = self._describe()
-        then = read_json(self.out / RUN) if (self.out / RUN).exists() else None
-        if then is not None:
-            check_same(self.out, {name: then[name] for name in then if name != ROWS}, run)
+        if (self.out / RUN).exists():
+            then = read_json(self.out / RUN)
+            check_same(self.out, then, run | {ROWS: then.get(ROWS)})  # which rows these are is not known yet
         if (self.out / RESULT).exists():
             return read_json(self.out / RESULT)
         self.out.mkdir(parents=True, exist_ok=True)
@@ -101,11 +101,12 @@ class _Run:
             remove_left_overs(self.out, self.out / "data")
             self.parts = encode_data(self.task, self.data, self.out / "data", self.settings.max_length, self.tell)
             run[ROWS] = hash_rows(self.parts)
-            if then is not None:
-                check_same(self.out, then, run)
+            begun = (self.out / RUN).exists()
+            if begun:
+                check_same(self.out, read_json(self.out / RUN), run)
             trainer = self._make_trainer(device)
             # not before: a folder in which nothing could begin is free for other arguments
-            if then is None:
+            if not begun:
                 write_json(self.out / RUN, run)
             history = self._train(trainer)
             result = self._test(trainer, history) | {ROWS: run[ROWS]}
