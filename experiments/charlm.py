@@ -40,6 +40,7 @@ TEXTS = {
 VARIANTS = {
     "longformer": "windows that grow from layer to layer, dilated heads",
     "fixed": "the same window in every layer, of the same mean",
+    "mild": "windows that grow, the same heads dilated by 2",
     "no-dilation": "windows that grow, no dilation",
     "full": "full attention, in the same time",
 }
@@ -129,7 +130,14 @@ def vary(recipe: Recipe, name: str, share: float = 1.0) -> Recipe:
             stage["window"] = 2 * stage["length"]
     if name in ("no-dilation", "full"):
         settings["dilation"] = 1
+    elif name == "mild":
+        settings["dilation"] = _at_most(settings["dilation"], 2)
     return replace(recipe, name=f"{recipe.name} ({name})", stages=stages, settings=settings)
+
+
+def _at_most(dilation: Any, limit: int) -> Any:
+    """A dilation as recipes have it: of all, of each layer, or of each head of some layers."""
+    return [_at_most(x, limit) for x in dilation] if isinstance(dilation, list) else min(dilation, limit)
 
 
 def time_stages(recipe: Recipe, data: Path, repetitions: int = 2) -> list[float]:

@@ -11,6 +11,7 @@ from typing import Any
 _STYLES: dict[str, dict[str, Any]] = {
     "longformer": {"color": "#c1272d", "marker": "o"},
     "fixed": {"color": "#0000a7", "marker": "s"},
+    "mild": {"color": "#eba400", "marker": "v"},
     "no-dilation": {"color": "#008176", "marker": "^"},
     "full": {"color": "#555555", "marker": "D", "linestyle": "--"},
 }

@@ -22,6 +22,7 @@ def test_variants_of_the_recipe():
         make_settings(other.settings, other.stages, {})
         assert [s["steps"] for s in other.stages] == [s["steps"] for s in recipe.stages]
         assert (other.settings["dilation"] == 1) is (name in ("no-dilation", "full"))
+    assert varied["mild"].settings["dilation"] == [1, 1, *[[1, 1, 1, 2]] * 4]
     for stage, fixed, full in zip(recipe.stages, varied["fixed"].stages, varied["full"].stages, strict=True):
         assert abs(6 * fixed["window"] - sum(stage["window"])) <= 6
         assert full["window"] == 2 * stage["length"]
