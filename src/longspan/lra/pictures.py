@@ -103,8 +103,8 @@ def read_pathfinder(data: Path, part: str, max_length: int, side: int = SIDE) ->
 
 
 def to_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(..., 3) red, green and blue to (...) gray, rounded to whole numbers."""
-    return np.floor(pixels @ _GRAY + 0.5).clip(0, 255).astype(np.uint8)
+    """(..., 3) red, green and blue to (...) gray, in whole numbers as ``tf.image.rgb_to_grayscale`` makes them."""
+    return np.floor(pixels @ _GRAY * (255.5 / 255)).clip(0, 255).astype(np.uint8)
 
 
 def _split(rows: int, part: str) -> range:
