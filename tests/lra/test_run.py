@@ -191,6 +191,8 @@ def test_lossy_pictures_are_marked(tmp_path):
         ({"changes": {"convolution": 4}}, "convolution must be odd, or 0 for none, got 4"),
         ({"changes": {"landmarks": 0}}, "landmarks must be at least 1, got 0"),
         ({"changes": {"beta2": 2}}, r"beta2 must be at least 0 and below 1, got 2\.0"),
+        ({"changes": {"warmup": 0}, "protocol": "original"}, "warmup must be at least 1 where decay is rsqrt, got 0"),
+        ({"changes": {"epsilon": 0}}, r"epsilon must be a number above 0, got 0\.0"),
         ({"changes": {"lr": float("inf")}}, "lr must be a number above 0, got inf"),
         ({"changes": {"weight_decay": float("nan")}}, "weight_decay must be a number of at least 0, got nan"),
     ],

@@ -27,7 +27,7 @@ class Settings:
         max_length: tokens of a document, the rest is cut off.
         padded_length: rows of the position table, and what a mean over a document is divided by.
         batch, steps: rows of an optimizer step, and how many steps.
-        warmup: steps in which the learning rate rises from 0; without an end where they are more than ``steps``.
+        warmup: steps in which the learning rate rises from 0; without an end where they are more than ``steps``; at least 1 under "rsqrt".
         lr: the highest learning rate; under "rsqrt" it is divided by the root of ``warmup``.
         decay: "linear" or "cosine" to 0, or "rsqrt".
         evaluate_every: steps between two evaluations; the best one's weights are tested.
@@ -83,7 +83,7 @@ class Settings:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("warmup", "layers", "weight_decay", "epsilon", "evaluate_rows", "window", "global_tokens"):
+        for name in ("warmup", "layers", "weight_decay", "evaluate_rows", "window", "global_tokens"):
             if not 0 <= getattr(self, name) < inf:
                 raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
         for name in ("dropout", "attention_dropout", "beta2"):
@@ -92,8 +92,9 @@ class Settings:
         for name, known in (("pooling", POOLINGS), ("decay", DECAYS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if not 0 < self.lr < inf:
-            raise ValueError(f"lr must be a number above 0, got {self.lr}")
+        for name in ("lr", "epsilon"):
+            if not 0 < getattr(self, name) < inf:
+                raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
         if self.convolution < 0 or (self.convolution and self.convolution % 2 == 0):
@@ -102,13 +103,15 @@ class Settings:
             raise ValueError(
                 f"padded_length must be at least max_length, got {self.padded_length} and {self.max_length}"
             )
+        if self.decay == "rsqrt" and self.warmup < 1:
+            raise ValueError("warmup must be at least 1 where decay is rsqrt, got 0")
         if self.decay != "rsqrt" and self.warmup >= self.steps:
             raise ValueError(f"warmup must be below steps, got {self.warmup} and {self.steps}: set warmup as well")
 
     @property
     def highest_lr(self) -> float:
         """The learning rate at the end of the warm-up."""
-        return self.lr / sqrt(max(self.warmup, 1)) if self.decay == "rsqrt" else self.lr
+        return self.lr / sqrt(self.warmup) if self.decay == "rsqrt" else self.lr
 
 
 SETTING_KINDS: dict[str, type] = get_type_hints(Settings)

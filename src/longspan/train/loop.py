@@ -47,12 +47,12 @@ class Schedule:
 def learning_rate(progress: float, warmup: float, decay: str = "linear") -> float:
     """Factor of the learning rates: linear up to 1 at `warmup`, then down.
 
-    "linear" and "cosine" reach 0 at the end, "rsqrt" falls with the root of the progress.
+    "linear" and "cosine" reach 0 at the end, "rsqrt", which needs a warm-up, falls with the root of the progress.
     """
     if progress < warmup:
         return progress / warmup
     if decay == "rsqrt":
-        return math.sqrt(warmup / progress) if progress else 1.0
+        return math.sqrt(warmup / progress)
     left = max(0.0, (1 - progress) / (1 - warmup)) if warmup < 1 else 0.0
     return (1 - math.cos(math.pi * left)) / 2 if decay == "cosine" else left
 
