@@ -62,6 +62,11 @@ def test_pairs_of_papers(tmp_path):
     assert second == ([[98, 99, 100], [103]], 0)
 
 
+def test_papers_are_bytes_whatever_their_encoding(tmp_path):
+    (tmp_path / "new_aan_pairs.train.tsv").write_bytes(b"1.0\ta\tb\tx\xff\xe9 \xc3\xa9\ty\n")
+    assert as_lists(read_retrieval(tmp_path, "train", 9)) == [([[i + 1 for i in b"x\xff\xe9 \xc3\xa9"], [122]], 1)]
+
+
 @pytest.mark.parametrize(
     ("line", "message"), [("1.0\ta\tb\ttext", "five fields"), ("2\ta\tb\tx\ty", "the label must be 0 or 1, got '2'")]
 )
@@ -122,7 +127,7 @@ def test_cifar_is_the_same_from_python_and_from_binary_files(tmp_path):
     (ids,), label = next(read_cifar(python, "train", 1024))
     assert label == labels[0]
     red, green, blue = (pixels[0, 1024 * c + 37].astype(float) for c in range(3))
-    assert ids[37] == int(0.2989 * red + 0.587 * green + 0.114 * blue + 0.5)
+    assert ids[37] == int((0.2989 * red + 0.587 * green + 0.114 * blue) * 255.5 / 255)
 
 
 @pytest.mark.parametrize("packed", [False, True])

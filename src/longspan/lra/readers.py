@@ -124,7 +124,7 @@ KINDS = {
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    for line in open_lines(str(path)):
+    for line in open_lines(str(path), errors="surrogateescape"):  # a byte is a token, whatever the encoding
         if isinstance(line, BadRow):
             raise line.error()
         yield line
@@ -144,7 +144,7 @@ def _first(*paths: Path) -> Path:
 
 
 def _bytes(text: str, max_length: int) -> np.ndarray:
-    return np.frombuffer(text.encode()[:max_length], np.uint8).astype(np.uint16) + 1
+    return np.frombuffer(text.encode(errors="surrogateescape")[:max_length], np.uint8).astype(np.uint16) + 1
 
 
 def _unquote(field: str) -> str:

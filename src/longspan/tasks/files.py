@@ -43,7 +43,7 @@ ARCHIVE_FAULTS = (EOFError, zlib.error, lzma.LZMAError, OSError)
 """What reading a broken archive raises."""
 
 
-def open_lines(path: str, limit: int = LINE_LIMIT) -> Iterator[tuple[int, str] | BadRow]:
+def open_lines(path: str, limit: int = LINE_LIMIT, errors: str = "strict") -> Iterator[tuple[int, str] | BadRow]:
     """The lines of a text file, one at a time, counted from 1 and without their line ends (LF or CRLF).
 
     The encoding is what a byte-order mark says (UTF-8, -16, -32), else UTF-8. A line that is not text in it, that holds
@@ -53,6 +53,7 @@ def open_lines(path: str, limit: int = LINE_LIMIT) -> Iterator[tuple[int, str] |
     Args:
         path: a plain, gzip, bzip2 or xz file.
         limit: bytes of the longest line.
+        errors: as of ``bytes.decode``; "surrogateescape" keeps what is not text in the encoding.
 
     Raises:
         DataError: the file is empty, no text, or a broken archive.
@@ -72,7 +73,7 @@ def open_lines(path: str, limit: int = LINE_LIMIT) -> Iterator[tuple[int, str] |
             try:
                 if isinstance(data, int):
                     raise ValueError(f"the line has {data:,} bytes, more than {limit:,} that can be read")
-                yield line, _decode(data, encoding).removesuffix("\r")
+                yield line, _decode(data, encoding, errors).removesuffix("\r")
             except ValueError as error:
                 yield BadRow(Source(path, line), str(error))
     if line == 0:
@@ -196,9 +197,9 @@ def _split_lines(file: IO[bytes], end: bytes, limit: int) -> Iterator[bytes | in
         yield size if size > limit else bytes(data[:size])
 
 
-def _decode(data: bytes, encoding: str) -> str:
+def _decode(data: bytes, encoding: str, errors: str = "strict") -> str:
     try:
-        text = data.decode(encoding)
+        text = data.decode(encoding, errors)
     except UnicodeDecodeError as error:
         raise ValueError(
             f"byte {error.start + 1} of the line, 0x{data[error.start]:02x}, is not {encoding.upper()}: {error.reason}"
