@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from longspan.charlm import run
 from longspan.charlm.evaluating import evaluate
 from longspan.charlm.objective import NextCharacters, build_model, make_optimizers
 from longspan.charlm.run import train
 from longspan.charlm.settings import make_settings
 from longspan.charlm.texts import read_text, split_text
 from longspan.tasks.examples import DataError
+from longspan.train.identity import DifferentRun
 from longspan.train.lock import BusyRun, hold
 from tests.charlm.toys import SETTINGS, STAGES, make_recipe, write_text
 
@@ -123,6 +125,20 @@ def test_a_second_command_leaves_the_first_alone(toy_run, tmp_path):
     with hold(tmp_path / "run"), pytest.raises(BusyRun, match=f"in use by process {os.getpid()}"):
         train(make_recipe(), toy_run[0], tmp_path / "run")
     assert writing.exists()
+
+
+def test_a_run_that_another_command_has_begun_meanwhile(tmp_path, monkeypatch):
+    recipe, text, make = make_recipe(), write_text(tmp_path / "words.txt", 4000), run.make_trainer
+
+    def begin_first(*arguments):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run/run.json").write_text('{"seed": 0}')
+        return make(*arguments)
+
+    monkeypatch.setattr(run, "make_trainer", begin_first)
+    with pytest.raises(DifferentRun, match="seed"):
+        train(recipe, text, tmp_path / "run", seed=1, device="cpu")
+    assert json.loads((tmp_path / "run/run.json").read_text()) == {"seed": 0}
 
 
 def test_texts_that_are_refused(tmp_path):

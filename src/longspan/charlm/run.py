@@ -73,7 +73,9 @@ def train(
     trainer = make_trainer(parts["train"], settings, out, seed, device, on_progress)
     out.mkdir(parents=True, exist_ok=True)
     with hold(out):
-        if not (out / RUN).exists():
+        if (out / RUN).exists():  # perhaps begun since by another command
+            check_same(out, read_json(out / RUN), run)
+        else:
             write_json(out / RUN, run)
         remove_left_overs(out)
         history = _train(trainer, parts["validation"], out, on_progress)
