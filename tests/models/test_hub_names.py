@@ -6,6 +6,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
+from longspan.cli.charlm import _load as load_charlm
 from longspan.models.conversion.source import read_fields
 from longspan.models.hub import check_name
 from longspan.predict.loading import load_tokenizer, read_config
@@ -31,7 +32,14 @@ def hub(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "look", [check_name, read_config, read_fields, lambda name: load_tokenizer(name, "longformer")]
+    "look",
+    [
+        check_name,
+        read_config,
+        read_fields,
+        lambda name: load_tokenizer(name, "longformer"),
+        lambda name: load_charlm(name, "cpu"),
+    ],
 )
 @pytest.mark.parametrize(
     ("error", "reason"),

@@ -177,9 +177,11 @@ def _safe(text: str) -> str:
 
 def _load(model: str, device: str | None) -> LongformerForCausalLM:
     from longspan.charlm.run import MODEL, RESULT
+    from longspan.models.hub import check_name
     from longspan.models.longformer import LongformerForCausalLM
     from longspan.predict.loading import find_device
 
     folder = Path(model) / MODEL
     found = str(folder) if (Path(model) / RESULT).is_file() and folder.is_dir() else model
+    check_name(found)
     return LongformerForCausalLM.from_pretrained(found).to(find_device(device)).eval()
