@@ -71,6 +71,14 @@ def test_broken_safetensors_are_named(saved, damage):
         load(directory)
 
 
+def test_a_path_that_safetensors_cannot_open_is_not_called_corrupt(saved):
+    directory, load = saved
+    other = directory.with_name("\udcff")
+    directory.rename(other)
+    with pytest.raises(ValueError, match="a path that is not UTF-8, which safetensors cannot open; rename its folder"):
+        load(other)
+
+
 def test_a_broken_shard_is_named(family, tmp_path):
     files = shard(family, tmp_path)
     files[1].write_bytes(files[1].read_bytes()[:1000])

@@ -179,10 +179,13 @@ def _fault(path: Path) -> str | None:
         if path.name.endswith(".index.json"):
             json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         elif path.suffix == ".safetensors":
+            os.fspath(path).encode()
             with safe_open(path, "pt"):
                 pass
         elif path.match("pytorch_model*.bin"):
             torch.load(path, map_location="meta", weights_only=True)
+    except UnicodeEncodeError:
+        return "has a path that is not UTF-8, which safetensors cannot open; rename its folder"
     except pickle.UnpicklingError as error:
         # torch says "GLOBAL os.system", "Unsupported operand" and the like in the middle of much advice
         what = re.search(r"GLOBAL (\S+)", str(error))
