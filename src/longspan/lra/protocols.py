@@ -27,7 +27,8 @@ class Settings:
         max_length: tokens of a document, the rest is cut off.
         padded_length: rows of the position table, and what a mean over a document is divided by.
         batch, steps: rows of an optimizer step, and how many steps.
-        warmup: steps in which the learning rate rises from 0; without an end where they are more than ``steps``; at least 1 under "rsqrt".
+        warmup: steps in which the learning rate rises from 0, at least 1 under "rsqrt"; without an end where they are
+            more than ``steps``.
         lr: the highest learning rate; under "rsqrt" it is divided by the root of ``warmup``.
         decay: "linear" or "cosine" to 0, or "rsqrt".
         evaluate_every: steps between two evaluations; the best one's weights are tested.
