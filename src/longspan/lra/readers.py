@@ -99,7 +99,7 @@ def read_retrieval(data: Path, part: str, max_length: int) -> Iterator[Row]:
     """
     name = f"new_aan_pairs.{_AAN[part]}.tsv"
     path = _first(data / name, data / "tsv_data" / name)
-    for place, line in _lines(path):
+    for place, line in _lines(path, errors="surrogateescape"):  # a byte is a token, whatever the encoding
         fields = line.split("\t")
         if len(fields) != 5:
             raise DataError(f"{path}:{place}: five fields (label, two ids, two texts) are expected, got {len(fields)}")
@@ -123,8 +123,8 @@ KINDS = {
 """Task -> what its data is like."""
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    for line in open_lines(str(path), errors="surrogateescape"):  # a byte is a token, whatever the encoding
+def _lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
+    for line in open_lines(str(path), errors=errors):
         if isinstance(line, BadRow):
             raise line.error()
         yield line
